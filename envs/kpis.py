@@ -1,0 +1,224 @@
+"""
+The KPIs of a finished day: read from the event log, the given part of the day and the counters, never from the reward.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from envs.compiled import jit
+from envs.records import EventKind, Leg, World
+
+LATE_SHARE_MIN = 5.0  # [min] ``late_share_5`` counts pickups later than this beyond their window (design: rewards)
+COST_PER_LOST = 300.0  # [deadhead min] price of a lost booking on real days (design: real days)
+COST_PER_LATE_MIN = 5.0  # [deadhead min per min] price of lateness where windows may be missed (design: real days)
+ROUNDING_MIN = 1e-6  # [min] a pickup this close to the end of its window is on time: rounding, not lateness
+
+KPI_NAMES = (
+    "num_bookings",
+    "num_served",
+    "service_rate",  # served / all bookings of the day
+    "on_time_share",  # served ones picked up inside their window / served ones
+    "on_time_share_outbound",
+    "on_time_share_return",
+    "late_share_5",  # served ones picked up more than 5 min after their window / served ones
+    "lateness_mean_min",  # over the served ones, zero when on time
+    "lateness_p95_min",
+    "num_lost",  # expired; cancelled and no-show are counted apart
+    "num_lost_priority_1",
+    "num_lost_priority_2",
+    "num_lost_priority_3",
+    "num_lost_priority_4",
+    "num_lost_priority_5",
+    "num_lost_ambulatory",
+    "num_lost_wheelchair",
+    "num_unservable",  # among the lost: bookings that no shift of this fleet could have served
+    "num_cancelled",
+    "num_no_show",
+    "deadhead_km",  # approaches, also those that ended at a no-show or were abandoned
+    "deadhead_min",  # from departure to pickup
+    "loaded_km",
+    "deadhead_share",  # deadhead km / all km
+    "km_per_served_trip",
+    "trips_per_driver_hour",  # served trips / hours on shift within the opening hours, breaks not counted
+    "load_gap",  # most minus fewest served trips among the drivers
+    "emergency_share",  # served trips by emergency drivers / served trips by any driver
+    "num_decisions",
+    "num_idle_waits",  # waited though a feasible pair existed
+    "num_infeasible",
+    "num_unassigned",  # churn
+    "num_moved",
+    "num_spare",
+    "cost",  # deadhead minutes + 300 per lost booking that could have been served
+    "cost_with_lateness",  # the same + 5 per minute late
+)
+
+_TALLY = np.dtype(
+    [
+        ("served", np.float64),
+        ("served_outbound", np.float64),
+        ("served_return", np.float64),
+        ("on_time_outbound", np.float64),
+        ("on_time_return", np.float64),
+        ("served_by_driver", np.float64),  # not by a spare vehicle
+        ("served_by_emergency", np.float64),
+        ("lost", np.float64),
+        ("lost_by_priority", np.float64, (5,)),
+        ("lost_by_mobility", np.float64, (2,)),
+        ("cancelled", np.float64),
+        ("no_show", np.float64),
+        ("deadhead_km", np.float64),
+        ("deadhead_min", np.float64),
+        ("loaded_km", np.float64),
+        ("driver_hours", np.float64),
+        ("load_gap", np.float64),
+        ("late_min", np.float64),
+        ("late_5", np.float64),
+        ("picked_up", np.float64),
+    ],
+    align=True,
+)
+
+_DEPART = int(EventKind.DEPART)
+_PICKUP = int(EventKind.PICKUP)
+_DROPOFF = int(EventKind.DROPOFF)
+_EXPIRE = int(EventKind.EXPIRE)
+_CANCEL = int(EventKind.CANCEL)
+_NO_SHOW = int(EventKind.NO_SHOW)
+_ABANDON = int(EventKind.ABANDON)
+_OUTBOUND = int(Leg.OUTBOUND)
+
+
+@jit
+def _read_log(clock, drivers, bookings, events, tally, lateness):  # type: ignore[no-untyped-def]
+    """Fill ``tally`` and ``lateness[:picked_up]`` (minutes, in the order of the pickups) in one pass over the log."""
+    num_drivers = clock["num_drivers"]
+    departed_min = np.full(num_drivers, np.nan)
+    num_trips = np.zeros(num_drivers)
+    is_late = np.zeros(clock["num_bookings"], np.bool_)
+    num_picked_up = 0
+    for e in range(clock["num_events"]):
+        event = events[e]
+        kind, n, k = event["kind"], event["driver"], event["booking"]
+        if kind == _DEPART:
+            departed_min[n] = event["time_min"]
+        elif kind == _PICKUP or kind == _NO_SHOW or kind == _ABANDON:
+            tally["deadhead_km"] += event["km"]
+            tally["deadhead_min"] += event["time_min"] - departed_min[n]
+            if kind == _NO_SHOW:
+                tally["no_show"] += 1
+            elif kind == _PICKUP:
+                late_min = event["time_min"] - bookings[k]["latest_pickup_min"]
+                if late_min <= ROUNDING_MIN:
+                    late_min = 0.0
+                if late_min > LATE_SHARE_MIN + ROUNDING_MIN:
+                    tally["late_5"] += 1
+                is_late[k] = late_min > 0.0
+                tally["late_min"] += late_min
+                lateness[num_picked_up] = late_min
+                num_picked_up += 1
+        elif kind == _DROPOFF:
+            tally["served"] += 1
+            tally["loaded_km"] += event["km"]
+            if bookings[k]["leg"] == _OUTBOUND:
+                tally["served_outbound"] += 1
+                tally["on_time_outbound"] += not is_late[k]
+            else:
+                tally["served_return"] += 1
+                tally["on_time_return"] += not is_late[k]
+            if n >= 0 and bookings[k]["by_spare"] == 0:
+                num_trips[n] += 1
+                tally["served_by_driver"] += 1
+                tally["served_by_emergency"] += drivers[n]["is_emergency"] != 0
+        elif kind == _EXPIRE:
+            tally["lost"] += 1
+            tally["lost_by_priority"][bookings[k]["priority"] - 1] += 1
+            tally["lost_by_mobility"][1 if bookings[k]["is_wheelchair"] != 0 else 0] += 1
+        elif kind == _CANCEL:
+            tally["cancelled"] += 1
+    tally["picked_up"] = num_picked_up
+    for n in range(num_drivers):
+        driver = drivers[n]
+        start_min = max(driver["shift_start_min"], clock["open_min"])
+        end_min = min(driver["shift_end_min"], clock["close_min"])
+        if end_min > start_min:
+            pause_min = min(driver["break_end_min"], end_min) - max(driver["break_start_min"], start_min)
+            tally["driver_hours"] += (end_min - start_min - max(pause_min, 0.0)) / 60.0
+    if num_drivers > 0:
+        tally["load_gap"] = num_trips.max() - num_trips.min()
+
+
+def episode_kpis(world: World, b: int, num_unservable: int = 0) -> dict[str, float]:
+    """
+    KPIs of the day that row ``b`` has finished, in the order of ``KPI_NAMES``.
+
+    Parameters
+    ----------
+    world, b
+        The batched world and the row whose day is done.
+    num_unservable
+        Bookings of that day that no shift of its fleet could have served. They count as lost, but not in ``cost``.
+
+    Returns
+    -------
+    dict of float
+        nan where a KPI is not defined (a mean over served bookings when nobody was served, say).
+    """
+    clock = world.clocks[b]
+    num_bookings = float(clock["num_bookings"])
+    record = np.zeros(1, _TALLY)
+    lateness = np.empty(int(num_bookings))
+    _read_log(clock, world.drivers[b], world.bookings[b], world.events[b], record[0], lateness)
+    tally = dict(zip(_TALLY.names or (), record.item(0), strict=True))
+    served, lost = tally["served"], tally["lost"]
+    deadhead_km, loaded_km = tally["deadhead_km"], tally["loaded_km"]
+    cost = tally["deadhead_min"] + COST_PER_LOST * (lost - num_unservable)
+    values = (
+        num_bookings,
+        served,
+        _ratio(served, num_bookings),
+        _ratio(tally["on_time_outbound"] + tally["on_time_return"], served),
+        _ratio(tally["on_time_outbound"], tally["served_outbound"]),
+        _ratio(tally["on_time_return"], tally["served_return"]),
+        _ratio(tally["late_5"], tally["picked_up"]),
+        _ratio(tally["late_min"], tally["picked_up"]),
+        _percentile(lateness[: int(tally["picked_up"])], 0.95),
+        lost,
+        *tally["lost_by_priority"].tolist(),
+        *tally["lost_by_mobility"].tolist(),
+        float(num_unservable),
+        tally["cancelled"],
+        tally["no_show"],
+        deadhead_km,
+        tally["deadhead_min"],
+        loaded_km,
+        _ratio(deadhead_km, deadhead_km + loaded_km),
+        _ratio(deadhead_km + loaded_km, served),
+        _ratio(served, tally["driver_hours"]),
+        tally["load_gap"],
+        _ratio(tally["served_by_emergency"], tally["served_by_driver"]),
+        float(clock["num_decisions"]),
+        float(clock["num_idle_waits"]),
+        float(clock["num_infeasible"]),
+        float(clock["num_unassigned"]),
+        float(clock["num_moved"]),
+        float(clock["num_spare"]),
+        cost,
+        cost + COST_PER_LATE_MIN * tally["late_min"],
+    )
+    return dict(zip(KPI_NAMES, values, strict=True))
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole > 0 else float("nan")
+
+
+def _percentile(values: np.ndarray, share: float) -> float:
+    """As ``np.percentile``, linear between neighbours, in a tenth of its time on a few values."""
+    if len(values) == 0:
+        return float("nan")
+    ordered = np.sort(values)
+    rank = share * (len(ordered) - 1)
+    below = int(rank)
+    above = min(below + 1, len(ordered) - 1)
+    return float(ordered[below] + (rank - below) * (ordered[above] - ordered[below]))

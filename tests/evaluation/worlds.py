@@ -1,0 +1,49 @@
+"""Worlds written by hand, small enough to draw: what the tests of KPIs and rules start from."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from envs.records import BOOKING, CLOCK, DRIVER, EVENT, NEVER, NO_BOOKING, NO_DRIVER, PAIR, RULES, World
+
+
+def empty_world(num_drivers: int, num_bookings: int, num_slots: int | None = None, num_rows: int = 1) -> World:
+    """Drivers on shift 08:00-10:00 and bookings of priority 3, ambulatory, outbound, window 08:00-08:30; no event."""
+    num_slots = num_bookings if num_slots is None else num_slots
+    clocks = np.zeros(num_rows, CLOCK)
+    clocks["open_min"], clocks["now_min"], clocks["close_min"] = 480.0, 480.0, 600.0
+    clocks["num_bookings"], clocks["num_drivers"] = num_bookings, num_drivers
+    drivers = np.zeros((num_rows, num_drivers), DRIVER)
+    drivers["shift_start_min"], drivers["shift_end_min"], drivers["free_min"] = 480.0, 600.0, 480.0
+    drivers["break_start_min"] = drivers["break_end_min"] = drivers["drop_out_min"] = NEVER
+    drivers["under_way"] = NO_BOOKING
+    bookings = np.zeros((num_rows, num_bookings), BOOKING)
+    bookings["earliest_pickup_min"], bookings["latest_pickup_min"] = 480.0, 510.0
+    bookings["release_min"] = 480.0
+    bookings["priority"], bookings["driver"] = 3, NO_DRIVER
+    rules = np.zeros(1, RULES)
+    rules["tick_min"], rules["decisions_per_tick"], rules["max_trips"] = 5.0, 1, 3
+    slots = np.full((num_rows, num_slots), NO_BOOKING, np.int32)
+    slots[:, : min(num_slots, num_bookings)] = np.arange(min(num_slots, num_bookings))
+    return World(
+        rules=rules,
+        clocks=clocks,
+        drivers=drivers,
+        bookings=bookings,
+        plans=np.full((num_rows, num_drivers, 3), NO_BOOKING, np.int32),
+        speeds=np.full((num_rows, 24), 0.5),
+        km=np.zeros((num_rows, 1, 1), np.float32),
+        work=np.zeros((num_rows, 1, 1), np.float32),
+        touched=np.zeros((num_rows, num_bookings), np.int32),
+        events=np.zeros((num_rows, 6 * num_bookings + 10), EVENT),
+        slots=slots,
+        pairs=np.zeros((num_rows, num_drivers, num_slots), PAIR),
+    )
+
+
+def log(world: World, *events: tuple[float, int, int, int, float], b: int = 0) -> None:
+    """Append (time_min, kind, driver, booking, km) to the event log of row ``b``."""
+    for event in events:
+        e = world.clocks["num_events"][b]
+        world.events[b, e] = event
+        world.clocks["num_events"][b] = e + 1
