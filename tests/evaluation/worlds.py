@@ -13,6 +13,7 @@ def empty_world(num_drivers: int, num_bookings: int, num_slots: int | None = Non
     clocks = np.zeros(num_rows, CLOCK)
     clocks["open_min"], clocks["now_min"], clocks["close_min"] = 480.0, 480.0, 600.0
     clocks["num_bookings"], clocks["num_drivers"] = num_bookings, num_drivers
+    clocks["num_open"] = clocks["num_released"] = num_bookings
     drivers = np.zeros((num_rows, num_drivers), DRIVER)
     drivers["shift_start_min"], drivers["shift_end_min"], drivers["free_min"] = 480.0, 600.0, 480.0
     drivers["break_start_min"] = drivers["break_end_min"] = drivers["drop_out_min"] = NEVER
@@ -38,6 +39,7 @@ def empty_world(num_drivers: int, num_bookings: int, num_slots: int | None = Non
         events=np.zeros((num_rows, 6 * num_bookings + 10), EVENT),
         slots=slots,
         pairs=np.zeros((num_rows, num_drivers, num_slots), PAIR),
+        open_rows=np.tile(np.arange(num_bookings, dtype=np.int32), (num_rows, 1)),
     )
 
 
