@@ -134,7 +134,9 @@ CLOCK = np.dtype(
         ("detour", np.float64),
         ("decisions_this_tick", np.int32),
         ("num_open", np.int32),  # released and neither assigned nor lost, the backlog included
+        ("num_released", np.int32),  # rows below this one are released; rows are sorted by release time
         ("num_feasible", np.int32),  # feasible pairs among the slots now
+        ("has_disturbances", np.int32),
         ("is_done", np.int32),
         ("plan_news", np.int32),  # a plan changed since it was last improved
         ("num_touched", np.int32),
@@ -212,4 +214,5 @@ class World(NamedTuple):
     touched: np.ndarray  # int32, shape (B, K): bookings whose terms may have changed in this step, [:num_touched]
     events: np.ndarray  # EVENT, shape (B, E)
     slots: np.ndarray  # int32, shape (B, M)
-    pairs: np.ndarray  # PAIR, shape (B, N, M)
+    pairs: np.ndarray  # PAIR, shape (B, N, M); where is_feasible is 0 the other fields mean nothing
+    open_rows: np.ndarray  # int32, shape (B, K): open bookings by (latest pickup, row), [:num_open]; slots show the first M

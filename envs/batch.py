@@ -1,0 +1,189 @@
+"""``DispatchBatch``: days side by side with decisions and observations; both Gymnasium's and SB3's faces stand on it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+
+from envs.compiled import jit
+from envs.day import Day
+from envs.decisions import refresh, step_days, to_next_decision
+from envs.disturbances import DISTURBANCES
+from envs.generators import generate_day, generator_record, max_bookings_of_day, write_generated_day
+from envs.kpis import episode_kpis
+from envs.observation import allocate_observation, observation_space, write_observation, write_observations
+from envs.records import World
+from envs.scenario import Scenario
+from envs.simulator import allocate_world, start_day, write_day
+
+REPORT_DAYS = range(2_000_000, 2_000_500)
+SELECTION_DAYS = range(1_000_000, 1_000_500)
+TRAINING_DAYS = range(0, 1_000_000)
+
+
+@jit
+def _start_generated(world: World, b, generator, rates, day_number):
+    write_generated_day(
+        generator, day_number, world.bookings[b], world.drivers[b], world.clocks[b : b + 1], world.speeds[b]
+    )
+    start_day(world, b, rates, np.uint64(day_number))
+
+
+class DispatchBatch:
+    """
+    Days side by side: load a day into a row, decide, read the observation.
+
+    Parameters
+    ----------
+    scenario
+        The world's rules, sizes and days.
+    batch_size
+        Number of rows B.
+    num_drivers, max_bookings
+        Sizes N and M of observation and action; by default the scenario's. Days with fewer drivers are padded.
+
+    Attributes
+    ----------
+    world
+        The state (``envs.records.World``). Replaced by a larger one when a day has more bookings than fit, so read it
+        through the batch.
+    observation
+        Dict of arrays with a leading axis B, written in place; see ``envs.observation``.
+    """
+
+    def __init__(
+        self, scenario: Scenario, batch_size: int = 1, num_drivers: int | None = None, max_bookings: int | None = None
+    ) -> None:
+        self.scenario = scenario
+        self.batch_size = batch_size
+        self.num_drivers = num_drivers or scenario.num_drivers
+        self.max_bookings = max_bookings or scenario.max_bookings
+        self.days: list[Day | int | None] = [None] * batch_size
+        self.observation = allocate_observation(batch_size, self.num_drivers, self.max_bookings)
+        self.observation_space = observation_space(self.num_drivers, self.max_bookings)
+        self.action_space = gym.spaces.Discrete(self.num_drivers * self.max_bookings + 1)
+        self._rates = np.zeros(1, DISTURBANCES)
+        for name, rate in scenario.disturbances.items():
+            self._rates[name] = rate
+        self._generator = generator_record(scenario) if scenario.generates_days else None
+        self.world = self._allocate(max_bookings_of_day(scenario) if scenario.generates_days else 1, False)
+
+    def _allocate(self, num_bookings: int, has_matrix: bool) -> World:
+        return allocate_world(
+            self.scenario.rules_record(),
+            self.batch_size,
+            self.num_drivers,
+            num_bookings,
+            self.max_bookings,
+            has_matrix,
+        )
+
+    def load_day(self, b: int, day: int | Day) -> None:
+        """
+        Put a day into row ``b``: the number of a generated day, or a day from files. ``refresh`` before reading.
+
+        Raises
+        ------
+        ValueError
+            When the day has more drivers than the batch, or the scenario generates no days.
+        """
+        if isinstance(day, Day):
+            if day.num_drivers > self.num_drivers:
+                raise ValueError(
+                    f"the day has {day.num_drivers} drivers but the environment was made for {self.num_drivers}. "
+                    f"Pass --num-drivers {day.num_drivers} (the pair network needs no retraining)."
+                )
+            self._make_room(day)
+            write_day(self.world, b, day, self.scenario.center)
+            start_day(self.world, b, self._rates, np.uint64(day.key))
+        else:
+            if self._generator is None:
+                raise ValueError(
+                    f"scenario '{self.scenario.name}' has no generator for day {day}. Pass days from files (day_list)."
+                )
+            _start_generated(self.world, b, self._generator, self._rates, int(day))
+        self.days[b] = day
+
+    def _make_room(self, day: Day) -> None:
+        """Move to a larger world when ``day`` doesn't fit; the rows in play are carried over."""
+        old = self.world
+        capacity = old.bookings.shape[1]
+        has_matrix = old.km.shape[1] > 1
+        if day.num_bookings <= capacity and (has_matrix or not day.travel.has_matrix):
+            return
+        new_capacity = max(capacity, day.num_bookings)
+        new = self._allocate(new_capacity, has_matrix or day.travel.has_matrix)
+        for name in World._fields:
+            source, target = getattr(old, name), getattr(new, name)
+            if name in ("km", "work"):
+                if has_matrix:
+                    _copy_matrix(source, target, self.num_drivers, capacity, new_capacity)
+            else:
+                target[tuple(slice(0, size) for size in source.shape)] = source
+        places = new.drivers["place"]
+        places[places >= self.num_drivers + capacity] += new_capacity - capacity
+        self.world = new
+
+    def refresh(self, b: int | None = None) -> None:
+        """Bring rows that were just loaded (all, or row ``b``) to their first decision and write their observation."""
+        for row in range(self.batch_size) if b is None else (b,):
+            to_next_decision(self.world, row)
+            self.write_observation(row)
+
+    def reconsider(self, b: int) -> None:
+        """After orders were given past ``step`` (``envs.simulator``): evaluate the pairs of row ``b`` anew."""
+        refresh(self.world, b)
+        self.write_observation(b)
+
+    def step(self, actions: npt.ArrayLike) -> None:
+        """
+        One decision in every row: apply, move the clocks, write the observation. Rows that are over stay as they are.
+
+        Parameters
+        ----------
+        actions
+            Integers, shape (B,), each in [0, N * M].
+        """
+        actions = np.asarray(actions, np.int64)
+        if actions.shape != (self.batch_size,) or actions.min() < 0 or actions.max() >= self.action_space.n:
+            raise ValueError(
+                f"actions: expected {self.batch_size} integers from 0 to {self.action_space.n - 1}, got {actions!r}."
+            )
+        step_days(self.world, actions)
+        self.write_observation()
+
+    def write_observation(self, b: int | None = None) -> None:
+        """Write the observation of all rows, or of row ``b``, into ``observation``."""
+        out = self.observation
+        arrays = (out["drivers"], out["bookings"], out["pairs"], out["clock"], out["action_mask"])
+        if b is None:
+            write_observations(self.world, self.scenario.scale_km, *arrays)
+        else:
+            write_observation(self.world, b, self.scenario.scale_km, *arrays)
+
+    @property
+    def is_done(self) -> npt.NDArray[np.bool_]:
+        """Which rows are over, shape (B,)."""
+        return self.world.clocks["is_done"] == 1
+
+    def day_of(self, b: int) -> Day:
+        """The day that row ``b`` plays, as a Day."""
+        day = self.days[b]
+        if day is None:
+            raise ValueError(f"row {b} has no day yet; load_day first.")
+        return day if isinstance(day, Day) else generate_day(self.scenario, day)
+
+    def kpis(self, b: int) -> dict[str, float]:
+        """KPIs of row ``b`` from its event log; see ``envs.kpis``."""
+        return episode_kpis(self.world, b)
+
+
+def _copy_matrix(source: Any, target: Any, num_drivers: int, old: int, new: int) -> None:
+    for first, last, shift in (
+        (0, num_drivers + old, 0),
+        (num_drivers + old, num_drivers + 2 * old, new - old),
+    ):
+        target[:, first + shift : last + shift, :old] = source[:, first:last]

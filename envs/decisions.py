@@ -1,0 +1,173 @@
+"""
+Compiled decisions: which bookings are shown, what each pair would do, and what an action sets going.
+
+Action 0 waits; action a > 0 gives the booking in slot (a - 1) % M to driver (a - 1) // M.
+"""
+
+from __future__ import annotations
+
+from envs.clock import forget_touched, tick
+from envs.compiled import jit
+from envs.plans import best_insertion, insert_trip, remove_open
+from envs.records import NEVER, NO_BOOKING, World
+
+WAIT = 0
+
+
+@jit
+def _evaluate_pair(world: World, b, n, slot):
+    pair = world.pairs[b, n, slot]
+    k = world.slots[b, slot]
+    cost, position, pickup, approach_km, added_km, driving, lateness, occupied = best_insertion(world, b, n, k)
+    if cost == NEVER:
+        pair.is_feasible = 0
+        return
+    pair.is_feasible = 1
+    pair.position = position
+    pair.pickup_min = pickup
+    pair.lateness_min = max(0.0, pickup - world.bookings[b, k].latest_pickup_min)
+    pair.approach_km = approach_km
+    pair.added_km = added_km
+    pair.added_driving_min = driving
+    pair.added_lateness_min = lateness
+    pair.occupied_min = occupied
+    pair.cost = cost
+
+
+@jit
+def _compare_drivers(world: World, b):
+    """Regrets, and the number of feasible pairs."""
+    clock = world.clocks[b]
+    num_feasible = 0
+    for slot in range(world.slots.shape[1]):
+        if world.slots[b, slot] == NO_BOOKING:
+            break
+        first, second, best = NEVER, NEVER, -1
+        for n in range(clock.num_drivers):
+            pair = world.pairs[b, n, slot]
+            if pair.is_feasible:
+                num_feasible += 1
+                if pair.cost < first:
+                    first, second, best = pair.cost, first, n
+                elif pair.cost < second:
+                    second = pair.cost
+        for n in range(clock.num_drivers):
+            pair = world.pairs[b, n, slot]
+            if pair.is_feasible:
+                pair.regret = (second if n == best else first) - pair.cost
+    clock.num_feasible = num_feasible
+
+
+@jit
+def _show_slots(world: World, b):
+    """The slots show the first M open bookings by (latest pickup, row)."""
+    num_open = world.clocks[b].num_open
+    for slot in range(world.slots.shape[1]):
+        world.slots[b, slot] = world.open_rows[b, slot] if slot < num_open else NO_BOOKING
+
+
+@jit
+def refresh(world: World, b):
+    """Show the slots and evaluate every pair of day ``b`` anew."""
+    _show_slots(world, b)
+    num_drivers = world.clocks[b].num_drivers
+    for slot in range(world.slots.shape[1]):
+        if world.slots[b, slot] == NO_BOOKING:
+            for n in range(world.drivers.shape[1]):
+                world.pairs[b, n, slot].is_feasible = 0
+        else:
+            for n in range(num_drivers):
+                _evaluate_pair(world, b, n, slot)
+            for n in range(num_drivers, world.drivers.shape[1]):
+                world.pairs[b, n, slot].is_feasible = 0
+    _compare_drivers(world, b)
+
+
+@jit
+def _refresh_after_assignment(world: World, b, changed, emptied):
+    """
+    As ``refresh``, when the clock stood still: only driver ``changed`` has another plan and slot ``emptied`` closed up.
+
+    The pairs of the other drivers move one slot down with their bookings.
+    """
+    _show_slots(world, b)
+    num_slots = world.slots.shape[1]
+    num_drivers = world.clocks[b].num_drivers
+    for n in range(num_drivers):
+        if n != changed:
+            for slot in range(emptied, num_slots - 1):
+                if world.slots[b, slot] == NO_BOOKING:
+                    break
+                world.pairs[b, n, slot] = world.pairs[b, n, slot + 1]
+            if world.slots[b, num_slots - 1] != NO_BOOKING:
+                _evaluate_pair(world, b, n, num_slots - 1)
+    for slot in range(num_slots):
+        if world.slots[b, slot] != NO_BOOKING:
+            _evaluate_pair(world, b, changed, slot)
+        else:
+            for n in range(num_drivers):
+                world.pairs[b, n, slot].is_feasible = 0
+    _compare_drivers(world, b)
+
+
+@jit
+def to_next_decision(world: World, b):
+    """Where idle ticks are skipped, move on until a pair is feasible or the day is over."""
+    clock = world.clocks[b]
+    refresh(world, b)
+    if not world.rules[0].skips_idle_ticks:
+        return
+    while clock.num_feasible == 0 and not clock.is_done:
+        tick(world, b)
+        refresh(world, b)
+
+
+@jit
+def step_day(world: World, b, action):
+    """
+    One decision of day ``b``. An infeasible action is counted and acts as wait.
+
+    Nothing happens on a day that is over.
+    """
+    clock = world.clocks[b]
+    forget_touched(world, b)
+    clock.was_infeasible = 0
+    clock.was_idle_wait = 0
+    clock.was_assigned = 0
+    clock.elapsed_min = 0.0
+    if clock.is_done:
+        return
+    rules = world.rules[0]
+    before = clock.now_min
+    num_slots = world.slots.shape[1]
+    clock.num_decisions += 1
+    clock.decisions_this_tick += 1
+    n = (action - 1) // num_slots
+    slot = (action - 1) % num_slots
+    if action != WAIT and world.pairs[b, n, slot].is_feasible:
+        position = world.pairs[b, n, slot].position
+        k = remove_open(world, b, slot)
+        insert_trip(world, b, n, k, position)
+        clock.plan_news = 1
+        clock.was_assigned = 1
+        if rules.decisions_per_tick == 0 or clock.decisions_this_tick < rules.decisions_per_tick:
+            _refresh_after_assignment(world, b, n, slot)
+            if clock.num_feasible > 0 or not rules.skips_idle_ticks:
+                return
+    else:
+        if action != WAIT:
+            clock.was_infeasible = 1
+            clock.num_infeasible += 1
+        if clock.num_feasible > 0:
+            clock.was_idle_wait = 1
+            clock.num_idle_waits += 1
+    tick(world, b)
+    to_next_decision(world, b)
+    clock.elapsed_min = clock.now_min - before
+
+
+@jit
+def step_days(world: World, actions):
+    """``step_day`` for every day side by side."""
+    for b in range(world.clocks.shape[0]):
+        step_day(world, b, actions[b])

@@ -1,0 +1,277 @@
+"""
+Compiled plans: when the trips of a plan happen, what one more trip would change, and the change itself.
+
+A plan is the trips not begun, in order; the trip under way stands before it and is fixed. A driver leaves for a pickup
+so as to arrive at its earliest time, or at once when that is past.
+"""
+
+from __future__ import annotations
+
+from envs.compiled import jit
+from envs.records import NEVER, NO_BOOKING, NO_DRIVER, BookingState, World
+from envs.travel_kernel import approach, arrival, departure
+
+EPSILON_MIN = 1e-6  # [min] slack for rounding when a time is compared with a limit
+
+_OPEN = int(BookingState.OPEN)
+_PLANNED = int(BookingState.PLANNED)
+
+
+@jit
+def touch(world: World, b, k):
+    """List booking ``k`` as one whose reward terms may have changed in this step."""
+    booking = world.bookings[b, k]
+    if booking.is_touched == 0:
+        booking.is_touched = 1
+        clock = world.clocks[b]
+        world.touched[b, clock.num_touched] = k
+        clock.num_touched += 1
+
+
+@jit
+def schedule_trip(world: World, b, n, k, available_min, work):
+    """
+    (depart, pickup, dropoff) [min] of booking ``k`` for driver ``n``, free at ``available_min``, ``work`` away from it.
+
+    A trip that would overlap the driver's break starts after it.
+    """
+    booking = world.bookings[b, k]
+    driver = world.drivers[b, n]
+    speeds = world.speeds[b]
+    start = available_min
+    while True:
+        depart = start
+        pickup = arrival(speeds, start, work)
+        if pickup < booking.earliest_pickup_min:
+            pickup = booking.earliest_pickup_min
+            depart = max(start, departure(speeds, pickup, work))
+        dropoff = arrival(speeds, pickup + booking.pickup_service_min, booking.ride_work) + booking.dropoff_service_min
+        if dropoff > driver.break_start_min and depart < driver.break_end_min:
+            start = driver.break_end_min
+            continue
+        return depart, pickup, dropoff
+
+
+@jit
+def prefix(world: World, b, n, position):
+    """(available [min], booking row before) of the plan of driver ``n`` at ``position``."""
+    if position == 0:
+        driver = world.drivers[b, n]
+        return max(driver.free_min, world.clocks[b].now_min, driver.shift_start_min), NO_BOOKING
+    previous = world.plans[b, n, position - 1]
+    return world.bookings[b, previous].dropoff_min, previous
+
+
+@jit
+def project_plan(world: World, b, n, first):
+    """Predict the trips of the plan of driver ``n`` from position ``first`` on and write them into the bookings."""
+    available, previous = prefix(world, b, n, first)
+    for position in range(first, world.drivers[b, n].plan_len):
+        k = world.plans[b, n, position]
+        booking = world.bookings[b, k]
+        km, work = approach(world, b, n, previous, k)
+        depart, pickup, dropoff = schedule_trip(world, b, n, k, available, work)
+        booking.depart_min = depart
+        booking.approach_km = km
+        booking.approach_min = pickup - depart
+        booking.pickup_min = pickup
+        booking.dropoff_min = dropoff
+        booking.driver = n
+        touch(world, b, k)
+        available = dropoff
+        previous = k
+
+
+@jit
+def trip_minutes(world: World, b, k):
+    """Driving minutes of a planned trip: approach and ride, without service."""
+    booking = world.bookings[b, k]
+    ride_min = booking.dropoff_min - booking.dropoff_service_min - booking.pickup_min - booking.pickup_service_min
+    return booking.approach_min + ride_min
+
+
+@jit
+def plan_cost(world: World, b, n):
+    """Driving minutes + insertion_lateness_weight x lateness of the trips not begun of driver ``n``."""
+    weight = world.rules[0].insertion_lateness_weight
+    cost = 0.0
+    for position in range(world.drivers[b, n].plan_len):
+        k = world.plans[b, n, position]
+        booking = world.bookings[b, k]
+        cost += trip_minutes(world, b, k) + weight * max(0.0, booking.pickup_min - booking.latest_pickup_min)
+    return cost
+
+
+@jit
+def has_room(world: World, b, n, k):
+    """Whether driver ``n`` could take booking ``k`` at all: still driving, room in the plan, wheelchair fit."""
+    driver = world.drivers[b, n]
+    under_way = 1 if driver.under_way != NO_BOOKING else 0
+    if driver.is_out or driver.plan_len + under_way >= world.rules[0].max_trips:
+        return False
+    return driver.can_wheelchair or not world.bookings[b, k].is_wheelchair
+
+
+@jit
+def evaluate_insertion(world: World, b, n, k, position):
+    """
+    What booking ``k`` at ``position`` of the plan of driver ``n`` would do.
+
+    Returns
+    -------
+    (is_feasible, pickup_min, approach_km, added_km, added_driving_min, added_lateness_min, occupied_min)
+        Times and distances as in PAIR. The walk along the later trips ends where nothing changes any more.
+    """
+    rules = world.rules[0]
+    driver = world.drivers[b, n]
+    booking = world.bookings[b, k]
+    available, previous = prefix(world, b, n, position)
+    km, work = approach(world, b, n, previous, k)
+    depart, pickup, dropoff = schedule_trip(world, b, n, k, available, work)
+    lateness = max(0.0, pickup - booking.latest_pickup_min)
+    if lateness > rules.max_lateness_min + EPSILON_MIN or dropoff > driver.shift_end_min + EPSILON_MIN:
+        return False, pickup, km, 0.0, 0.0, 0.0, 0.0
+    service = booking.pickup_service_min + booking.dropoff_service_min
+    added_km = km
+    added_driving = (pickup - depart) + (dropoff - pickup - service)
+    added_lateness = lateness
+    occupied = dropoff - depart
+    available = dropoff
+    previous = k
+    for later in range(position, driver.plan_len):
+        j = world.plans[b, n, later]
+        old = world.bookings[b, j]
+        j_km, j_work = approach(world, b, n, previous, j)
+        j_depart, j_pickup, j_dropoff = schedule_trip(world, b, n, j, available, j_work)
+        j_late = j_pickup - old.latest_pickup_min
+        # A trip that is too late already may stay so, but not get worse.
+        if j_late > rules.max_lateness_min + EPSILON_MIN and j_pickup > old.pickup_min + EPSILON_MIN:
+            return False, pickup, km, 0.0, 0.0, 0.0, 0.0
+        if j_dropoff > driver.shift_end_min + EPSILON_MIN and j_dropoff > old.dropoff_min + EPSILON_MIN:
+            return False, pickup, km, 0.0, 0.0, 0.0, 0.0
+        added_km += j_km - old.approach_km
+        added_driving += (j_pickup - j_depart - old.approach_min) + (
+            (j_dropoff - j_pickup) - (old.dropoff_min - old.pickup_min)
+        )
+        added_lateness += max(0.0, j_late) - max(0.0, old.pickup_min - old.latest_pickup_min)
+        occupied += (j_dropoff - j_depart) - (old.dropoff_min - old.depart_min)
+        if j_dropoff == old.dropoff_min:  # free again at the same time as before: the rest of the plan stands
+            break
+        available = j_dropoff
+        previous = j
+    return True, pickup, km, added_km, added_driving, added_lateness, occupied
+
+
+@jit
+def best_insertion(world: World, b, n, k):
+    """
+    Cheapest feasible position of booking ``k`` in the plan of driver ``n``; ties go to the earliest position.
+
+    Returns
+    -------
+    (cost, position, pickup_min, approach_km, added_km, added_driving_min, added_lateness_min, occupied_min)
+        ``cost`` is NEVER when no position is feasible.
+    """
+    rules = world.rules[0]
+    best = (NEVER, -1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    if not has_room(world, b, n, k):
+        return best
+    plan_len = world.drivers[b, n].plan_len
+    last_pickup = world.bookings[b, k].latest_pickup_min + rules.max_lateness_min + EPSILON_MIN
+    for position in range(0 if rules.inserts else plan_len, plan_len + 1):
+        available, _ = prefix(world, b, n, position)
+        if available > last_pickup:  # the driver is free later and later along the plan
+            break
+        feasible, pickup, km, added_km, driving, lateness, occupied = evaluate_insertion(world, b, n, k, position)
+        if feasible:
+            cost = driving + rules.insertion_lateness_weight * lateness
+            if cost < best[0] - 1e-9:
+                best = (cost, position, pickup, km, added_km, driving, lateness, occupied)
+    return best
+
+
+@jit
+def project_insertion(world: World, b, n, k, position, out_pickup_min, out_approach_km):
+    """
+    Write pickup times and approach legs of the plan of driver ``n`` as they would be with ``k`` at ``position``.
+
+    ``out_*`` hold plan_len + 1 entries, the new trip's at ``position``. Returns their number.
+    """
+    plan_len = world.drivers[b, n].plan_len
+    for p in range(position):
+        j = world.plans[b, n, p]
+        out_pickup_min[p] = world.bookings[b, j].pickup_min
+        out_approach_km[p] = world.bookings[b, j].approach_km
+    available, previous = prefix(world, b, n, position)
+    for p in range(position, plan_len + 1):
+        j = k if p == position else world.plans[b, n, p - 1]
+        km, work = approach(world, b, n, previous, j)
+        _, pickup, dropoff = schedule_trip(world, b, n, j, available, work)
+        out_pickup_min[p] = pickup
+        out_approach_km[p] = km
+        available = dropoff
+        previous = j
+    return plan_len + 1
+
+
+@jit
+def insert_trip(world: World, b, n, k, position):
+    """Put booking ``k`` at ``position`` of the plan of driver ``n`` and predict the trips from there on."""
+    driver = world.drivers[b, n]
+    plan = world.plans[b, n]
+    for p in range(driver.plan_len, position, -1):
+        plan[p] = plan[p - 1]
+    plan[position] = k
+    driver.plan_len += 1
+    world.bookings[b, k].state = _PLANNED
+    project_plan(world, b, n, position)
+
+
+@jit
+def remove_trip(world: World, b, n, position):
+    """Take the trip at ``position`` out of the plan of driver ``n``; the booking belongs to nobody afterwards."""
+    driver = world.drivers[b, n]
+    plan = world.plans[b, n]
+    booking = world.bookings[b, plan[position]]
+    booking.driver = NO_DRIVER
+    touch(world, b, plan[position])
+    driver.plan_len -= 1
+    for p in range(position, driver.plan_len):
+        plan[p] = plan[p + 1]
+    plan[driver.plan_len] = NO_BOOKING
+    project_plan(world, b, n, position)
+
+
+@jit
+def add_open(world: World, b, k):
+    """Booking ``k`` becomes open: it joins the list that is sorted by (latest pickup, row)."""
+    clock = world.clocks[b]
+    rows = world.open_rows[b]
+    latest = world.bookings[b, k].latest_pickup_min
+    p = clock.num_open
+    while p > 0:
+        other = rows[p - 1]
+        other_latest = world.bookings[b, other].latest_pickup_min
+        if other_latest < latest or (other_latest == latest and other < k):
+            break
+        rows[p] = other
+        p -= 1
+    rows[p] = k
+    clock.num_open += 1
+    world.bookings[b, k].state = _OPEN
+    world.bookings[b, k].driver = NO_DRIVER
+    touch(world, b, k)
+
+
+@jit
+def remove_open(world: World, b, index):
+    """Take the booking at ``index`` out of the list of open bookings and return its row."""
+    clock = world.clocks[b]
+    rows = world.open_rows[b]
+    k = rows[index]
+    clock.num_open -= 1
+    for p in range(index, clock.num_open):
+        rows[p] = rows[p + 1]
+    rows[clock.num_open] = NO_BOOKING
+    touch(world, b, k)
+    return k

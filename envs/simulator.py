@@ -1,0 +1,235 @@
+"""
+The simulator: several days side by side as arrays, advanced together by compiled code. It knows neither Gymnasium nor rewards.
+
+``World`` is the state, ``envs.plans`` and ``envs.clock`` say what happens; this module puts days in and takes orders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from envs.clock import forget_touched, open_day, tick
+from envs.compiled import jit
+from envs.day import Day, fill_bookings, fill_clock, fill_drivers
+from envs.disturbances import DISTURBANCES, draw_disturbances
+from envs.plans import add_open, best_insertion, evaluate_insertion, has_room, insert_trip, remove_open, remove_trip
+from envs.records import BOOKING, CLOCK, DRIVER, EVENT, NO_BOOKING, PAIR, RULES, BookingState, World
+from envs.travel import matrices
+
+
+def default_rules() -> np.ndarray:
+    """RULES, shape (1,): the operating day's, without plan improvement."""
+    rules = np.zeros(1, RULES)
+    rules["tick_min"] = 5.0
+    rules["skips_idle_ticks"] = 1
+    rules["inserts"] = 1
+    rules["max_trips"] = 16
+    rules["max_lateness_min"] = 30.0
+    rules["insertion_lateness_weight"] = 1.0
+    return rules
+
+
+def allocate_world(
+    rules: np.ndarray,
+    batch_size: int,
+    num_drivers: int,
+    num_bookings: int,
+    max_bookings: int,
+    has_matrix: bool = False,
+) -> World:
+    """A World of zeroed arrays for ``batch_size`` days of up to ``num_drivers`` and ``num_bookings``, M = max_bookings."""
+    matrix = (batch_size, num_drivers + 2 * num_bookings, num_bookings) if has_matrix else (batch_size, 1, 1)
+    # Events: depart, pickup, drop-off for a booking; depart, abandon, drop-out for a driver who drops out.
+    num_events = 3 * num_bookings + 3 * num_drivers
+    return World(
+        rules=rules,
+        clocks=np.zeros(batch_size, CLOCK),
+        drivers=np.zeros((batch_size, num_drivers), DRIVER),
+        bookings=np.zeros((batch_size, num_bookings), BOOKING),
+        plans=np.full((batch_size, num_drivers, int(rules["max_trips"][0])), NO_BOOKING, np.int32),
+        speeds=np.ones((batch_size, 24)),
+        km=np.zeros(matrix, np.float32),
+        work=np.zeros(matrix, np.float32),
+        touched=np.zeros((batch_size, num_bookings), np.int32),
+        events=np.zeros((batch_size, num_events), EVENT),
+        slots=np.full((batch_size, max_bookings), NO_BOOKING, np.int32),
+        pairs=np.zeros((batch_size, num_drivers, max_bookings), PAIR),
+        open_rows=np.full((batch_size, num_bookings), NO_BOOKING, np.int32),
+    )
+
+
+def write_day(world: World, b: int, day: Day, center: tuple[float, float]) -> None:
+    """
+    Write the given part of ``day`` into row ``b``; the world must be large enough (``fits``).
+
+    ``center`` [deg lat, deg lon] is the origin of the plane that observations use.
+    """
+    fill_bookings(day, world.bookings[b], *center)
+    fill_drivers(day, world.drivers[b], *center)
+    fill_clock(day, world.clocks[b : b + 1], world.speeds[b])
+    if day.travel.has_matrix:
+        world.km[b], world.work[b] = matrices(day, world.drivers.shape[1], world.bookings.shape[1])
+
+
+@jit
+def start_day(world: World, b, rates, day_key):
+    """Draw the disturbances and open the day that was written into row ``b``."""
+    draw_disturbances(world, b, rates[0], day_key)
+    open_day(world, b)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an assignment is predicted to lead to: pickup [min], lateness [min], deadhead [km] of the booking itself."""
+
+    pickup_min: float
+    lateness_min: float
+    deadhead_km: float
+    position: int
+
+
+@jit
+def _index_of_open(world: World, b, k):
+    for index in range(world.clocks[b].num_open):
+        if world.open_rows[b, index] == k:
+            return index
+    return -1
+
+
+@jit
+def _assign(world: World, b, n, k, position):
+    index = _index_of_open(world, b, k)
+    remove_open(world, b, index)
+    insert_trip(world, b, n, k, position)
+    world.clocks[b].plan_news = 1
+
+
+@jit
+def _unassign(world: World, b, k):
+    n = world.bookings[b, k].driver
+    for position in range(world.drivers[b, n].plan_len):
+        if world.plans[b, n, position] == k:
+            remove_trip(world, b, n, position)
+            add_open(world, b, k)
+            world.clocks[b].num_unassigned += 1
+            world.clocks[b].plan_news = 1
+            return
+
+
+class Simulator:
+    """
+    Days side by side with the orders a dispatcher can give: assign, unassign, advance.
+
+    Parameters
+    ----------
+    days
+        A day, or several that run side by side as rows 0, 1, ...
+    rules
+        RULES, shape (1,); by default the operating day's without plan improvement.
+    rates
+        DISTURBANCES, shape (1,); none by default.
+    allows_unassign
+        Whether ``unassign`` may be used; each use is churn and is counted.
+    """
+
+    def __init__(
+        self,
+        days: Day | Sequence[Day],
+        rules: np.ndarray | None = None,
+        rates: np.ndarray | None = None,
+        allows_unassign: bool = False,
+    ) -> None:
+        self.days = [days] if isinstance(days, Day) else list(days)
+        self.allows_unassign = allows_unassign
+        rules = default_rules() if rules is None else rules
+        rates = np.zeros(1, DISTURBANCES) if rates is None else rates
+        self.world = allocate_world(
+            rules,
+            len(self.days),
+            max(len(day.drivers) for day in self.days),
+            max(len(day.bookings) for day in self.days),
+            max_bookings=1,
+            has_matrix=any(day.travel.has_matrix for day in self.days),
+        )
+        for b, day in enumerate(self.days):
+            center = (day.drivers[0].start_lat, day.drivers[0].start_lon)
+            write_day(self.world, b, day, center)
+            start_day(self.world, b, rates, np.uint64(day.key))
+
+    def assign(self, driver_id: str, booking_id: str, position: int | None = None, row: int = 0) -> Outcome:
+        """
+        Give an open booking to a driver, at ``position`` of the trips not begun or, when None, as the rules say.
+
+        Raises
+        ------
+        ValueError
+            When the booking is not open or the assignment is not feasible; says why. Nothing changes then.
+        """
+        n, k = self._driver_row(driver_id, row), self._booking_row(booking_id, row)
+        where = f"day {self.days[row].label}, booking '{booking_id}'"
+        state = BookingState(self.world.bookings["state"][row, k])
+        if state != BookingState.OPEN:
+            raise ValueError(f"{where}: is {state.name.lower()}, only an open booking can be assigned.")
+        if not has_room(self.world, row, n, k):
+            raise ValueError(
+                f"{where}: driver '{driver_id}' can't take it (plan full, no wheelchair place, or dropped out)."
+            )
+        if position is None:
+            _, position, pickup_min, deadhead_km, *_ = best_insertion(self.world, row, n, k)
+            is_feasible = position >= 0
+        else:
+            plan_len = int(self.world.drivers["plan_len"][row, n])
+            if not 0 <= position <= plan_len:
+                raise ValueError(f"{where}: position {position} is outside of the plan, expected 0 to {plan_len}.")
+            is_feasible, pickup_min, deadhead_km, *_ = evaluate_insertion(self.world, row, n, k, position)
+        if not is_feasible:
+            limit = float(self.world.rules["max_lateness_min"][0])
+            raise ValueError(
+                f"{where}: driver '{driver_id}' would come more than {limit:g} min late to a pickup of the plan, "
+                "or end after the shift."
+            )
+        _assign(self.world, row, n, k, position)
+        latest = float(self.world.bookings["latest_pickup_min"][row, k])
+        return Outcome(pickup_min, max(0.0, pickup_min - latest), deadhead_km, position)
+
+    def unassign(self, booking_id: str, row: int = 0) -> None:
+        """Open a planned booking again (its trip must not have begun); counted as churn."""
+        k = self._booking_row(booking_id, row)
+        where = f"day {self.days[row].label}, booking '{booking_id}'"
+        if not self.allows_unassign:
+            raise ValueError(f"{where}: unassign is off. Make the simulator with allows_unassign=True.")
+        state = BookingState(self.world.bookings["state"][row, k])
+        if state != BookingState.PLANNED:
+            raise ValueError(f"{where}: is {state.name.lower()}, only a trip not begun can be unassigned.")
+        _unassign(self.world, row, k)
+
+    def advance(self, num_ticks: int = 1, row: int = 0) -> None:
+        """Move the clock of a row by ``num_ticks`` ticks; a day that is over stays as it is."""
+        for _ in range(num_ticks):
+            if self.is_done(row):
+                return
+            tick(self.world, row)
+            forget_touched(self.world, row)
+
+    def run_to_end(self, row: int = 0) -> None:
+        """Let the clock run to closing without further orders."""
+        while not self.is_done(row):
+            self.advance(row=row)
+
+    def is_done(self, row: int = 0) -> bool:
+        return bool(self.world.clocks["is_done"][row])
+
+    def _driver_row(self, driver_id: str, row: int) -> int:
+        return _row_of(driver_id, [driver.id for driver in self.days[row].drivers], "driver", self.days[row].label)
+
+    def _booking_row(self, booking_id: str, row: int) -> int:
+        return _row_of(booking_id, [b.id for b in self.days[row].bookings], "booking", self.days[row].label)
+
+
+def _row_of(name: str, names: list[str], what: str, label: str) -> int:
+    if name not in names:
+        raise ValueError(f"day {label}: there is no {what} '{name}'.")
+    return names.index(name)
