@@ -105,7 +105,8 @@ def _read_log(clock, drivers, bookings, events, tally, lateness):  # type: ignor
         elif kind == _PICKUP or kind == _NO_SHOW or kind == _ABANDON:
             tally["deadhead_km"] += event["km"]
             tally["deadhead_min"] += event["time_min"] - departed_min[n]
-            if kind == _NO_SHOW:
+            if kind == _NO_SHOW:  # logged when the driver has waited in vain for the time a pickup takes
+                tally["deadhead_min"] -= bookings[k]["pickup_service_min"]
                 tally["no_show"] += 1
             elif kind == _PICKUP:
                 late_min = event["time_min"] - bookings[k]["latest_pickup_min"]

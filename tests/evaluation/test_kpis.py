@@ -93,6 +93,7 @@ def test_a_lost_booking_costs_300_unless_nobody_could_have_served_it(busy_day):
 def test_vain_and_abandoned_approaches_are_deadhead_and_a_spare_delivers():
     world = empty_world(num_drivers=2, num_bookings=4)
     world.bookings["by_spare"][0, 2] = 1
+    world.bookings["pickup_service_min"][0] = 3.0
     log(
         world,
         (480, DEPART, 0, 0, 0.0),
@@ -110,7 +111,8 @@ def test_vain_and_abandoned_approaches_are_deadhead_and_a_spare_delivers():
     world.clocks["num_spare"][0] = 1
     kpis = episode_kpis(world, 0)
     assert kpis["deadhead_km"] == pytest.approx(4 + 5 + 2)
-    assert kpis["deadhead_min"] == pytest.approx(10 + 10 + 5)
+    # the 10 minutes at b0 are 7 of driving and 3 of waiting for a patient who does not come
+    assert kpis["deadhead_min"] == pytest.approx(7 + 10 + 5)
     assert (kpis["num_served"], kpis["num_lost"], kpis["num_cancelled"], kpis["num_no_show"]) == (1, 1, 1, 1)
     assert kpis["num_spare"] == 1
     assert math.isnan(kpis["emergency_share"])  # no driver has finished a trip

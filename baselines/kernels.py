@@ -1,0 +1,251 @@
+"""
+Compiled choices: each kernel looks at all days side by side and writes one action per day.
+
+An action is 0 (wait) or 1 + driver x M + slot. Only feasible pairs are looked at; without one every rule waits.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from envs.compiled import jit
+from envs.draws import mix, uniform
+from envs.records import NO_BOOKING, World
+
+# Which booking comes first, and which driver gets it.
+BY_RELEASE, BY_LATEST_PICKUP, BY_REGRET, BY_DRIVER_ALONE = 0, 1, 2, 3
+BY_PICKUP_TIME, BY_APPROACH_KM, BY_COST = 0, 1, 2
+
+_KIND_POLICY = 200  # kind of draw: apart from those of the generators and of the disturbances
+_MAX_REGRET = 1e6  # [min] a booking with one feasible driver comes before all others
+
+PRICES = np.dtype(
+    [
+        ("priority", np.float64),  # reward per step of priority
+        ("occupied_min", np.float64),  # reward per minute of driver time, at opening
+        ("occupied_end_min", np.float64),  # the same at closing; linear in between
+        ("remote_km", np.float64),  # reward per km from the drop-off to the centre of the area
+        ("detour_min", np.float64),  # reward per minute that the best driver would be there earlier
+        ("opportunity", np.float64),  # share of what the open booking that needs this driver most would lose
+        ("delay_min", np.float64),  # reward per minute from now to the pickup
+        ("slack_min", np.float64),  # reward per minute that the booking could still wait, up to 30
+        ("free_horizon_min", np.float64),  # only drivers whose trip could begin within this time
+        ("horizon_min", np.float64),  # only bookings whose earliest pickup is within this time
+        ("threshold", np.float64),  # at opening: waits unless a score is above
+        ("threshold_end", np.float64),  # the same at closing; linear in between
+    ],
+    align=True,
+)
+MAX_SLACK_MIN = 30.0
+
+
+@jit
+def _day_key(world: World, b):  # type: ignore[no-untyped-def]
+    """Names the day in row ``b``: its number, or for days from files what its first booking looks like."""
+    clock = world.clocks[b]
+    key = np.uint64(clock.day_number)
+    if clock.day_number < 0 and clock.num_bookings > 0:
+        first = world.bookings[b, 0]
+        place = np.uint64(np.int64(first.pickup_lat * 1e6) * 1_000_003 + np.int64(first.pickup_lon * 1e6))
+        key = mix(mix(key ^ first.key) ^ place)
+    return key
+
+
+@jit
+def random_actions(world: World, seed, actions):  # type: ignore[no-untyped-def]
+    """Uniform over all N x M + 1 actions, feasible or not."""
+    num_actions = world.pairs.shape[1] * world.slots.shape[1] + 1
+    for b in range(len(actions)):
+        draw = uniform(_day_key(world, b), _KIND_POLICY, world.clocks[b].num_decisions, seed)
+        actions[b] = int(draw * num_actions)
+
+
+@jit
+def random_pairs(world: World, seed, may_wait, actions):  # type: ignore[no-untyped-def]
+    """Uniform over the feasible pairs, and over waiting too when it may wait."""
+    num_slots = world.slots.shape[1]
+    for b in range(len(actions)):
+        actions[b] = 0
+        count = 1 if may_wait else 0
+        for n in range(world.clocks[b].num_drivers):
+            for m in range(num_slots):
+                if world.slots[b, m] != NO_BOOKING and world.pairs[b, n, m].is_feasible:
+                    count += 1
+        left = int(uniform(_day_key(world, b), _KIND_POLICY, world.clocks[b].num_decisions, seed) * count)
+        if may_wait:
+            left -= 1
+        if count == 0 or left < 0:
+            continue
+        for n in range(world.clocks[b].num_drivers):
+            for m in range(num_slots):
+                if world.slots[b, m] != NO_BOOKING and world.pairs[b, n, m].is_feasible:
+                    if left == 0:
+                        actions[b] = 1 + n * num_slots + m
+                    left -= 1
+
+
+@jit
+def bookings_in_order(world: World, booking_order, driver_order, horizon_min, actions):  # type: ignore[no-untyped-def]
+    """
+    The first booking in ``booking_order`` that a driver can take goes to the first driver in ``driver_order``.
+
+    Only bookings whose earliest pickup is at most ``horizon_min`` away. Ties go to the lower booking row, then to the
+    lower driver row. With BY_DRIVER_ALONE the bookings have no order: the best pair of all is taken.
+    """
+    num_slots = world.slots.shape[1]
+    for b in range(len(actions)):
+        clock = world.clocks[b]
+        actions[b] = 0
+        best_booking = np.inf
+        best_row = -1
+        for m in range(num_slots):
+            k = world.slots[b, m]
+            if k == NO_BOOKING:
+                continue
+            booking = world.bookings[b, k]
+            if booking.earliest_pickup_min - clock.now_min > horizon_min:
+                continue
+            first_driver = np.inf
+            first_n = -1
+            regret = 0.0
+            for n in range(clock.num_drivers):
+                pair = world.pairs[b, n, m]
+                if not pair.is_feasible:
+                    continue
+                if driver_order == BY_PICKUP_TIME:
+                    value = pair.pickup_min
+                elif driver_order == BY_APPROACH_KM:
+                    value = pair.approach_km
+                else:
+                    value = pair.cost
+                if value < first_driver:
+                    first_driver = value
+                    first_n = n
+                    regret = min(pair.regret, _MAX_REGRET)
+            if first_n < 0:
+                continue
+            if booking_order == BY_RELEASE:
+                order = booking.release_min
+            elif booking_order == BY_LATEST_PICKUP:
+                order = booking.latest_pickup_min
+            elif booking_order == BY_REGRET:
+                order = -regret
+            else:
+                order = first_driver
+            if order < best_booking or (order == best_booking and k < best_row):
+                best_booking = order
+                best_row = k
+                actions[b] = 1 + first_n * num_slots + m
+
+
+@jit
+def _available_min(world: World, b, n):  # type: ignore[no-untyped-def]
+    """When driver ``n`` has done everything in its plan."""
+    driver = world.drivers[b, n]
+    if driver.plan_len > 0:
+        return world.bookings[b, world.plans[b, n, driver.plan_len - 1]].dropoff_min
+    return max(driver.free_min, world.clocks[b].now_min, driver.shift_start_min)
+
+
+@jit
+def price_pairs(world: World, pair_value, prices, scores):  # type: ignore[no-untyped-def]
+    """
+    Fill ``scores`` (B, N, M): what a pair pays, less what it takes away from other bookings; -inf where not allowed.
+
+    ``pair_value`` (B, N, M) is what the reward would pay now. ``prices`` is one record of PRICES.
+    """
+    num_drivers, num_slots = scores.shape[1], scores.shape[2]
+    loss = np.empty((num_drivers, num_slots))
+    for b in range(scores.shape[0]):
+        clock = world.clocks[b]
+        scores[b] = -np.inf
+        if clock.is_done or clock.num_feasible == 0:
+            continue
+        day_left = min(1.0, max(0.0, (clock.close_min - clock.now_min) / (clock.close_min - clock.open_min)))
+        occupied_price = prices.occupied_end_min + (prices.occupied_min - prices.occupied_end_min) * day_left
+        for m in range(num_slots):
+            k = world.slots[b, m]
+            if k == NO_BOOKING:
+                continue
+            booking = world.bookings[b, k]
+            if booking.earliest_pickup_min - clock.now_min > prices.horizon_min:
+                continue
+            soonest_min = np.inf
+            for n in range(clock.num_drivers):
+                pair = world.pairs[b, n, m]
+                if pair.is_feasible and pair.pickup_min < soonest_min:
+                    soonest_min = pair.pickup_min
+            if soonest_min == np.inf:
+                continue
+            slack_min = min(MAX_SLACK_MIN, max(0.0, booking.latest_pickup_min - clock.now_min))
+            of_booking = prices.priority * booking.priority - prices.slack_min * slack_min
+            east, north = booking.dropoff_east_km, booking.dropoff_north_km
+            of_booking -= prices.remote_km * np.sqrt(east * east + north * north)
+            for n in range(clock.num_drivers):
+                pair = world.pairs[b, n, m]
+                if pair.is_feasible and _available_min(world, b, n) - clock.now_min <= prices.free_horizon_min:
+                    scores[b, n, m] = (
+                        pair_value[b, n, m]
+                        + of_booking
+                        - occupied_price * pair.occupied_min
+                        - prices.detour_min * (pair.pickup_min - soonest_min)
+                        - prices.delay_min * (pair.pickup_min - clock.now_min)
+                    )
+        if prices.opportunity != 0.0:
+            _charge_opportunity(scores[b], loss, prices.opportunity)
+
+
+@jit
+def _charge_opportunity(scores, loss, share):  # type: ignore[no-untyped-def]
+    """
+    Take from each pair the ``share`` of the largest loss that its driver's absence means to another booking.
+
+    A booking loses what lies between its best driver and its second best (or nothing at all, score 0).
+    """
+    num_drivers, num_slots = scores.shape
+    loss[:] = 0.0
+    for m in range(num_slots):
+        best, second, best_n = 0.0, 0.0, -1
+        for n in range(num_drivers):
+            if scores[n, m] > best:
+                second = best
+                best = scores[n, m]
+                best_n = n
+            elif scores[n, m] > second:
+                second = scores[n, m]
+        if best_n >= 0:
+            loss[best_n, m] = best - second
+    for n in range(num_drivers):
+        largest, next_largest, largest_m = 0.0, 0.0, -1
+        for m in range(num_slots):
+            if loss[n, m] > largest:
+                next_largest = largest
+                largest = loss[n, m]
+                largest_m = m
+            elif loss[n, m] > next_largest:
+                next_largest = loss[n, m]
+        for m in range(num_slots):
+            scores[n, m] -= share * (next_largest if m == largest_m else largest)
+
+
+@jit
+def thresholds(world: World, prices, out):  # type: ignore[no-untyped-def]
+    """Score below which each day waits: ``threshold`` at opening, ``threshold_end`` at closing, linear in between."""
+    for b in range(len(out)):
+        clock = world.clocks[b]
+        day_left = min(1.0, max(0.0, (clock.close_min - clock.now_min) / (clock.close_min - clock.open_min)))
+        out[b] = prices.threshold_end + (prices.threshold - prices.threshold_end) * day_left
+
+
+@jit
+def best_pairs(world: World, scores, wait_scores, actions):  # type: ignore[no-untyped-def]
+    """The feasible pair of the highest score if that is above the day's ``wait_scores``, else wait; ties to the lower action."""
+    num_slots = world.slots.shape[1]
+    for b in range(len(actions)):
+        actions[b] = 0
+        best = wait_scores[b]
+        for n in range(world.clocks[b].num_drivers):
+            for m in range(num_slots):
+                if world.slots[b, m] != NO_BOOKING and world.pairs[b, n, m].is_feasible and scores[b, n, m] > best:
+                    best = scores[b, n, m]
+                    actions[b] = 1 + n * num_slots + m

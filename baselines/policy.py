@@ -1,0 +1,104 @@
+"""What a policy to beat is: a name, a statement of what it does, and a choice for every day played side by side."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.int64]
+
+
+class Policy(ABC):
+    """
+    A dispatcher that chooses one action per decision.
+
+    It has two faces: ``act`` on a batch of days, used by the evaluation, and ``predict`` as a Stable-Baselines3 model
+    has, once it is bound to an environment. A policy keeps no memory between decisions; what it needs it reads from the
+    simulated world, never from what is not released yet.
+
+    Attributes
+    ----------
+    name
+        What it does, in snake case.
+    description
+        Which bookings it looks at, in which order, which driver it chooses, how ties are broken, when it waits.
+    sees_backlog
+        Whether it looks at open bookings beyond the M slots.
+    needs_reward
+        Whether it chooses by what the reward would pay.
+    """
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+    sees_backlog: ClassVar[bool] = False
+    needs_reward: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        self._batch: Any = None
+        self._payer: Any = None
+
+    @abstractmethod
+    def act(self, batch: Any, payer: Any = None) -> IntArray:
+        """
+        Choose for every day of ``batch``.
+
+        Parameters
+        ----------
+        batch
+            An ``envs.batch.DispatchBatch`` that has been refreshed.
+        payer
+            The reward's state on this batch, its pairs priced; only read when ``needs_reward``.
+
+        Returns
+        -------
+        int64, shape (batch_size,)
+            0 waits, else 1 + driver row x M + slot.
+        """
+
+    def bind(self, env: Any) -> Policy:
+        """
+        Let ``predict`` choose for this environment (a ``DispatchEnv``, wrapped or not, or a ``DispatchVecEnv``).
+
+        Raises
+        ------
+        ValueError
+            When the policy chooses by reward and the environment pays none.
+        """
+        self._batch = env.unwrapped.batch
+        self._payer = _attribute(env, "payer")
+        if self.needs_reward and self._payer is None:
+            raise ValueError(
+                f"rule '{self.name}' chooses by what the reward would pay, but the environment has no reward. "
+                "Wrap it first: reward.RewardV2(env)."
+            )
+        return self
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = True,
+    ) -> tuple[IntArray, Any]:
+        """As a Stable-Baselines3 model: one action for one observation, an array of them for a batch of observations."""
+        if self._batch is None:
+            raise RuntimeError(f"rule '{self.name}' is not bound to an environment. Call policy.bind(env) first.")
+        actions = self.act(self._batch, self._payer)
+        is_single = np.ndim(observation["clock"]) == 1
+        return (actions[0] if is_single else actions), state
+
+    def settings(self) -> dict[str, float]:
+        """The values it was made with; empty when nothing can be tuned."""
+        return {}
+
+
+def _attribute(env: Any, name: str) -> Any:
+    """``name`` from the outermost wrapper that has it, or None; works for gymnasium environments and VecEnvs."""
+    while env is not None:
+        if name in vars(env) or name in dir(type(env)):
+            return getattr(env, name)
+        env = getattr(env, "env", None) or getattr(env, "venv", None)
+    return None

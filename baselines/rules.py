@@ -1,0 +1,310 @@
+"""The rules that companies use, from waiting for ever to priced matching; ``RULES`` lists them from weak to strong."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from baselines import kernels
+from baselines.policy import IntArray, Policy
+
+NO_LIMIT_MIN = 1e9  # [min] a horizon that lets every booking and every driver through
+
+
+class WaitForEver(Policy):
+    """The floor: what a day is worth without any dispatcher."""
+
+    name = "wait_for_ever"
+    description = "Never assigns anything."
+
+    def act(self, batch: Any, payer: Any = None) -> IntArray:
+        return np.zeros(batch.batch_size, np.int64)
+
+
+class _RandomPolicy(Policy):
+    """Its draws are functions of (day, decision number, seed), so the same day always gets the same choices."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        self.seed = seed
+
+
+class RandomAction(_RandomPolicy):
+    name = "random_action"
+    description = "Uniform over all N x M + 1 actions, the infeasible ones included; an infeasible action waits."
+
+    def act(self, batch: Any, payer: Any = None) -> IntArray:
+        actions = np.zeros(batch.batch_size, np.int64)
+        kernels.random_actions(batch.world, self.seed, actions)
+        return actions
+
+
+class RandomValid(_RandomPolicy):
+    name = "random_valid"
+    description = "Uniform over waiting and the feasible pairs."
+
+    def act(self, batch: Any, payer: Any = None) -> IntArray:
+        actions = np.zeros(batch.batch_size, np.int64)
+        kernels.random_pairs(batch.world, self.seed, True, actions)
+        return actions
+
+
+class RandomFeasiblePair(_RandomPolicy):
+    name = "random_feasible_pair"
+    description = "Uniform over the feasible pairs; waits only without one."
+
+    def act(self, batch: Any, payer: Any = None) -> IntArray:
+        actions = np.zeros(batch.batch_size, np.int64)
+        kernels.random_pairs(batch.world, self.seed, False, actions)
+        return actions
+
+
+class _InOrder(Policy):
+    """Bookings in an order, each to the first driver in another order."""
+
+    booking_order: ClassVar[int]
+    driver_order: ClassVar[int]
+    horizon_min: float = NO_LIMIT_MIN
+
+    def act(self, batch: Any, payer: Any = None) -> IntArray:
+        actions = np.zeros(batch.batch_size, np.int64)
+        kernels.bookings_in_order(batch.world, self.booking_order, self.driver_order, self.horizon_min, actions)
+        return actions
+
+
+class FirstComeFirstServed(_InOrder):
+    name = "first_come_first_served"
+    description = (
+        "Of the bookings in the slots that some driver can take, the one released first; the driver who is at its pickup "
+        "first. Ties: lower booking id, lower driver row. Waits only without a feasible pair."
+    )
+    booking_order = kernels.BY_RELEASE
+    driver_order = kernels.BY_PICKUP_TIME
+
+
+class NearestDriver(_InOrder):
+    name = "nearest_driver"
+    description = (
+        "Of all feasible pairs, the one with the shortest approach in km. Ties: lower booking id, lower driver row. Waits "
+        "only without a feasible pair."
+    )
+    booking_order = kernels.BY_DRIVER_ALONE
+    driver_order = kernels.BY_APPROACH_KM
+
+
+class MostUrgentBooking(_InOrder):
+    name = "most_urgent_booking"
+    description = (
+        "Of the bookings in the slots that some driver can take, the one whose window ends first; the driver who is at its "
+        "pickup first. Ties: lower booking id, lower driver row. Waits only without a feasible pair."
+    )
+    booking_order = kernels.BY_LATEST_PICKUP
+    driver_order = kernels.BY_PICKUP_TIME
+
+
+class CheapestInsertionAtRelease(_InOrder):
+    name = "cheapest_insertion_at_release"
+    description = (
+        "Places each booking as soon as it is known, in the order of release, with the driver whose plan it lengthens least "
+        "(added driving minutes + weight x added lateness). Ties: lower booking id, lower driver row. Waits only without a "
+        "feasible pair."
+    )
+    booking_order = kernels.BY_RELEASE
+    driver_order = kernels.BY_COST
+
+
+class TunableRule(Policy):
+    """
+    A rule with numbers to tune.
+
+    ``space`` names them with the range in which they are searched and their value when nothing was tuned.
+    """
+
+    space: ClassVar[dict[str, tuple[float, float, float]]]
+
+    def __init__(self, **settings: float) -> None:
+        super().__init__()
+        for name in settings:
+            if name not in self.space:
+                near = difflib.get_close_matches(name, self.space, n=1)
+                hint = f" Did you mean '{near[0]}'?" if near else f" It knows {', '.join(self.space)}."
+                raise ValueError(f"rule '{self.name}': unknown setting '{name}'.{hint}")
+        self._settings = {name: float(settings.get(name, default)) for name, (_, _, default) in self.space.items()}
+
+    def settings(self) -> dict[str, float]:
+        return dict(self._settings)
+
+
+class InsertionJustInTime(TunableRule):
+    name = "insertion_just_in_time"
+    description = (
+        "Places a booking only when its earliest pickup is at most horizon_min away; of these the one whose window ends "
+        "first, with the driver whose plan it lengthens least. Ties: lower booking id, lower driver row. Waits while "
+        "no such booking can be taken."
+    )
+    space = {"horizon_min": (0.0, 240.0, 60.0)}
+    booking_order = kernels.BY_LATEST_PICKUP
+
+    def act(self, batch: Any, payer: Any = None) -> IntArray:
+        actions = np.zeros(batch.batch_size, np.int64)
+        horizon_min = self._settings["horizon_min"]
+        kernels.bookings_in_order(batch.world, self.booking_order, kernels.BY_COST, horizon_min, actions)
+        return actions
+
+
+class RegretInsertionJustInTime(InsertionJustInTime):
+    name = "regret_insertion_just_in_time"
+    description = (
+        "As insertion_just_in_time, but of the bookings within horizon_min it first places the one that would lose most with "
+        "its second-best driver."
+    )
+    booking_order = kernels.BY_REGRET
+
+
+class BestImmediateReward(Policy):
+    name = "best_immediate_reward"
+    description = (
+        "The pair that pays most at once, among all feasible ones in the slots; waits when waiting pays as much. Ties: lower "
+        "driver row, lower slot."
+    )
+    needs_reward = True
+
+    def act(self, batch: Any, payer: Any = None) -> IntArray:
+        actions = np.zeros(batch.batch_size, np.int64)
+        kernels.best_pairs(batch.world, payer.pair_value, payer.wait_value, actions)
+        return actions
+
+
+class _PricedRule(TunableRule):
+    """What a pair pays at once, corrected by prices for what it takes away from later bookings."""
+
+    needs_reward = True
+    space = {
+        "price_priority": (-10.0, 30.0, 0.0),
+        "price_occupied_min": (0.0, 4.0, 1.0),
+        "price_occupied_end_min": (-1.0, 4.0, 1.0),
+        "price_remote_km": (-1.0, 6.0, 0.0),
+        "price_detour_min": (-1.0, 4.0, 0.5),
+        "price_opportunity": (-0.5, 2.0, 0.0),
+        "price_delay_min": (-2.0, 4.0, 0.0),
+        "price_slack_min": (-2.0, 4.0, 0.0),
+        "free_horizon_min": (0.0, 120.0, 120.0),
+        "horizon_min": (0.0, 240.0, 240.0),
+        "threshold": (-100.0, 150.0, 0.0),
+        "threshold_end": (-200.0, 150.0, 0.0),
+    }
+
+    def __init__(self, **settings: float) -> None:
+        super().__init__(**settings)
+        values = tuple(self._settings[name if name in self._settings else f"price_{name}"] for name in _PRICE_FIELDS)
+        self._prices = np.array([values], kernels.PRICES)[0]
+        self._scores = np.empty((0, 0, 0))
+        self._thresholds = np.empty(0)
+
+    def _score(self, batch: Any, payer: Any) -> None:
+        shape = (batch.batch_size, batch.num_drivers, batch.max_bookings)
+        if self._scores.shape != shape:
+            self._scores = np.empty(shape)
+            self._thresholds = np.empty(batch.batch_size)
+        kernels.price_pairs(batch.world, payer.pair_value, self._prices, self._scores)
+        kernels.thresholds(batch.world, self._prices, self._thresholds)
+
+
+_PRICE_FIELDS = kernels.PRICES.names or ()
+
+
+class BestRewardWithPrices(_PricedRule):
+    name = "best_reward_with_prices"
+    description = (
+        "The pair with the highest score = what it pays at once + price_priority x priority - prices for: each minute of "
+        "driver time, each km between drop-off and centre, each minute that the best driver would be there earlier, the "
+        "largest loss of another open booking whose best driver it takes (opportunity), each minute until the pickup, each "
+        "minute the booking could still wait. Looks at bookings due within horizon_min and drivers free within "
+        "free_horizon_min; waits unless a score is above the threshold. Ties: lower driver row, lower slot."
+    )
+
+    def act(self, batch: Any, payer: Any = None) -> IntArray:
+        actions = np.zeros(batch.batch_size, np.int64)
+        self._score(batch, payer)
+        kernels.best_pairs(batch.world, self._scores, self._thresholds, actions)
+        return actions
+
+
+class MatchingWithPrices(_PricedRule):
+    name = "matching_with_prices"
+    description = (
+        "Scores pairs as best_reward_with_prices, matches drivers and bookings one to one for the highest total of scores "
+        "above the threshold (Hungarian method), and takes the matched pair of the highest score; matches anew at the "
+        "next decision. Waits when nothing is matched."
+    )
+
+    def act(self, batch: Any, payer: Any = None) -> IntArray:
+        actions = np.zeros(batch.batch_size, np.int64)
+        self._score(batch, payer)
+        num_slots = batch.max_bookings
+        gains = np.maximum(self._scores - self._thresholds[:, None, None], 0.0)
+        for b in np.flatnonzero(gains.any(axis=(1, 2))):
+            drivers, slots = linear_sum_assignment(gains[b], maximize=True)
+            matched = gains[b, drivers, slots]
+            first = int(matched.argmax())
+            actions[b] = 1 + drivers[first] * num_slots + slots[first]
+        return actions
+
+
+RULES: tuple[type[Policy], ...] = (
+    WaitForEver,
+    RandomAction,
+    RandomValid,
+    RandomFeasiblePair,
+    FirstComeFirstServed,
+    NearestDriver,
+    MostUrgentBooking,
+    CheapestInsertionAtRelease,
+    InsertionJustInTime,
+    RegretInsertionJustInTime,
+    BestImmediateReward,
+    MatchingWithPrices,
+    BestRewardWithPrices,
+)
+RULE_NAMES = tuple(rule.name for rule in RULES)
+
+
+def rule_class(name: str) -> type[Policy]:
+    """
+    The rule of that name.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, naming the nearest known one.
+    """
+    for rule in RULES:
+        if rule.name == name:
+            return rule
+    near = difflib.get_close_matches(name, RULE_NAMES, n=1, cutoff=0.4)
+    hint = f"Did you mean '{near[0]}'?" if near else f"Known are: {', '.join(RULE_NAMES)}."
+    raise ValueError(f"unknown policy '{name}'. {hint}")
+
+
+def make_rules(
+    names: Iterable[str] | None = None, tuned: dict[str, dict[str, float]] | None = None, *, has_reward: bool = True
+) -> list[Policy]:
+    """
+    The rules of these names (all without names), with ``tuned`` values per rule where there are any.
+
+    Without a reward, the rules that choose by it are left out, unless they were named: then that is an error.
+    """
+    tuned = tuned or {}
+    classes = [rule_class(name) for name in names] if names is not None else list(RULES)
+    rules: list[Policy] = []
+    for rule in classes:
+        if rule.needs_reward and not has_reward:
+            if names is not None:
+                raise ValueError(f"rule '{rule.name}' chooses by what the reward would pay. Pass --reward v2.")
+            continue
+        rules.append(rule(**tuned.get(rule.name, {})) if issubclass(rule, TunableRule) else rule())
+    return rules

@@ -1,0 +1,241 @@
+"""Plays policies on days, side by side, and keeps what the event log and the reward say about each day."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from envs.batch import DispatchBatch
+from envs.day import Day
+from envs.decisions import step_days
+from envs.kpis import KPI_NAMES, episode_kpis
+from envs.scenario import Scenario
+
+MAX_ROWS = 256  # days side by side: enough to make Python's share small, small enough to stay in the cache
+LATENCY_DAYS = 3  # days played one at a time, for the time per decision
+LATENCY_DECISIONS = 2_000  # at most so many decisions are timed
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class Chooser(Protocol):
+    """What the runner needs of a policy; see ``baselines.Policy``."""
+
+    name: str
+    needs_reward: bool
+
+    def act(self, batch: Any, payer: Any = None) -> npt.NDArray[np.int64]: ...
+
+
+@dataclass(frozen=True)
+class Case:
+    """
+    One day to be played.
+
+    Attributes
+    ----------
+    day
+        Number of a generated day, or a Day from files.
+    label
+        Names the row in tables; unique among the cases.
+    cluster
+        Names the service day: cases of one service day (fleets, announcement seeds) are not independent.
+    num_unservable
+        Bookings that no shift of the fleet can serve.
+    """
+
+    day: int | Day
+    label: str
+    cluster: str
+    num_unservable: int = 0
+
+
+def cases_of(days: Sequence[int | Day], scenario: Scenario) -> list[Case]:
+    """Cases for day numbers and days from files; each is its own cluster."""
+    max_lateness_min = float(scenario.rules_record()["max_lateness_min"][0])
+    cases = []
+    for day in days:
+        if isinstance(day, Day):
+            cases.append(Case(day, day.label, day.label, len(day.unservable(max_lateness_min))))
+        else:
+            cases.append(Case(int(day), str(int(day)), str(int(day))))
+    return cases
+
+
+@dataclass(frozen=True)
+class Played:
+    """
+    What one policy did on a list of cases; each array has one entry per case.
+
+    Attributes
+    ----------
+    kpis
+        KPI name to float64 array; nan where undefined on that day.
+    reward
+        Total of the episode; nan without a reward.
+    terms
+        Reward term to its total.
+    latency_ms
+        Median and 99th percentile of the time per decision, played one day at a time; nan when not measured.
+    """
+
+    policy: str
+    cases: list[Case]
+    kpis: dict[str, FloatArray]
+    reward: FloatArray
+    terms: dict[str, FloatArray]
+    latency_ms: tuple[float, float] = (float("nan"), float("nan"))
+
+    def values(self, metric: str) -> FloatArray:
+        """The KPI of that name per case, or the reward."""
+        return self.reward if metric == "reward" else self.kpis[metric]
+
+    def mean(self, metric: str) -> float:
+        """Mean over the days on which the metric is defined."""
+        values = self.values(metric)
+        values = values[~np.isnan(values)]
+        return float(values.mean()) if len(values) else float("nan")
+
+
+class Arena:
+    """
+    A batch of days with its reward, used again for policy after policy.
+
+    Parameters
+    ----------
+    scenario
+        The world's rules and sizes.
+    reward
+        Version or path of the reward, or None: then nothing is paid and rules that need a reward can't play.
+    num_rows
+        Days side by side.
+    """
+
+    def __init__(self, scenario: Scenario, reward: str | None, num_rows: int) -> None:
+        self.batch = DispatchBatch(scenario, num_rows)
+        self.scenario = scenario
+        self.payer: Any = None
+        self.term_names: tuple[str, ...] = ()
+        if reward is not None:
+            from reward import TERM_NAMES, RewardFunction
+
+            self.payer = RewardFunction.load(reward).attach(self.batch)
+            self.term_names = tuple(TERM_NAMES)
+
+    def load(self, cases: Sequence[Case]) -> None:
+        """Put the cases into the first rows; rows beyond keep an old day and are ignored."""
+        for b, case in enumerate(cases):
+            self.batch.load_day(b, case.day)
+        for b in range(len(cases), self.batch.batch_size):
+            self.batch.load_day(b, cases[0].day)  # an unused row plays something that is allowed
+        self.batch.refresh()
+        if self.payer is not None:
+            for b in range(self.batch.batch_size):
+                self.payer.reset(b)
+
+    def run(self, policy: Chooser, seconds: list[float] | None = None) -> tuple[FloatArray, FloatArray]:
+        """
+        Let the policy decide until every row is over.
+
+        Parameters
+        ----------
+        seconds
+            When given, the time of each decision is appended to it.
+
+        Returns
+        -------
+        reward, shape (B,), and terms, shape (B, number of terms)
+        """
+        batch, payer = self.batch, self.payer
+        total = np.zeros(batch.batch_size)
+        terms = np.zeros((batch.batch_size, len(self.term_names)))
+        reads_observation = getattr(policy, "reads_observation", False)
+        prices = payer is not None and (policy.needs_reward or reads_observation)
+        while not (done := batch.is_done).all():
+            start = time.perf_counter()
+            if prices:
+                payer.price_pairs()
+            actions = policy.act(batch, payer)
+            if seconds is not None:
+                seconds.append(time.perf_counter() - start)
+            if reads_observation:
+                batch.step(actions)
+            else:
+                step_days(batch.world, actions)  # as batch.step, without writing an observation that nobody reads
+            if payer is not None:
+                paid = payer.pay()
+                total[~done] += paid[~done]
+                terms[~done] += payer.terms[~done]
+        return total, terms
+
+
+def play(
+    policy: Chooser,
+    cases: Sequence[Case],
+    scenario: Scenario,
+    reward: str | None,
+    *,
+    measure_latency: bool = True,
+    arena: Arena | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> Played:
+    """
+    Play ``policy`` on every case.
+
+    Parameters
+    ----------
+    arena
+        Made with the same scenario and reward; saves setting one up for each policy.
+    on_progress
+        Called with the number of cases done so far.
+    """
+    arena = arena or Arena(scenario, reward, min(MAX_ROWS, len(cases)))
+    num_rows = arena.batch.batch_size
+    columns: list[dict[str, float]] = []
+    totals, term_rows = [], []
+    for first in range(0, len(cases), num_rows):
+        wave = cases[first : first + num_rows]
+        arena.load(wave)
+        total, terms = arena.run(policy)
+        totals.append(total[: len(wave)])
+        term_rows.append(terms[: len(wave)])
+        columns += [episode_kpis(arena.batch.world, b, case.num_unservable) for b, case in enumerate(wave)]
+        if on_progress is not None:
+            on_progress(first + len(wave))
+    all_terms = np.concatenate(term_rows)
+    return Played(
+        policy=policy.name,
+        cases=list(cases),
+        kpis={name: np.array([row[name] for row in columns]) for name in KPI_NAMES},
+        reward=np.concatenate(totals) if arena.payer is not None else np.full(len(cases), np.nan),
+        terms={name: all_terms[:, t] for t, name in enumerate(arena.term_names)},
+        latency_ms=time_decisions(policy, cases, scenario, reward) if measure_latency else (np.nan, np.nan),
+    )
+
+
+def time_decisions(
+    policy: Chooser, cases: Sequence[Case], scenario: Scenario, reward: str | None
+) -> tuple[float, float]:
+    """
+    Median and 99th percentile of the time per decision [ms], from the simulated state to the action, one day at a time.
+
+    What the reward would pay per pair counts into the time of those who read it. The first day warms up and is not timed.
+    """
+    arena = Arena(scenario, reward, 1)
+    seconds: list[float] = []
+    arena.load(cases[:1])
+    arena.run(policy)
+    for case in cases[:LATENCY_DAYS]:
+        arena.load([case])
+        arena.run(policy, seconds)
+        if len(seconds) >= LATENCY_DECISIONS:
+            break
+    if not seconds:
+        return float("nan"), float("nan")
+    p50, p99 = np.percentile(np.array(seconds) * 1000.0, [50, 99])
+    return float(p50), float(p99)
