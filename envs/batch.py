@@ -12,11 +12,11 @@ from envs.compiled import jit
 from envs.day import Day
 from envs.decisions import refresh, step_days, to_next_decision
 from envs.disturbances import DISTURBANCES
-from envs.generators import generate_day, generator_record, max_bookings_of_day, write_generated_day
+from envs.generators import write_generated_day
 from envs.kpis import episode_kpis
 from envs.observation import allocate_observation, observation_space, write_observation, write_observations
 from envs.records import World
-from envs.scenario import Scenario
+from envs.scenario import Scenario, generate_day, max_bookings_of_day
 from envs.simulator import allocate_world, start_day, write_day
 
 REPORT_DAYS = range(2_000_000, 2_000_500)
@@ -66,10 +66,12 @@ class DispatchBatch:
         self.observation_space = observation_space(self.num_drivers, self.max_bookings)
         self.action_space = gym.spaces.Discrete(self.num_drivers * self.max_bookings + 1)
         self._rates = np.zeros(1, DISTURBANCES)
-        for name, rate in scenario.disturbances.items():
-            self._rates[name] = rate
-        self._generator = generator_record(scenario) if scenario.generates_days else None
-        self.world = self._allocate(max_bookings_of_day(scenario) if scenario.generates_days else 1, False)
+        for name in DISTURBANCES.names or ():
+            self._rates[name] = getattr(scenario.disturbances, name)
+        self._generator = scenario.generator_record() if scenario.is_generated else None
+        self._center = (scenario.observation.center_lat, scenario.observation.center_lon)
+        self._scale_km = scenario.observation.scale_km
+        self.world = self._allocate(max_bookings_of_day(scenario) if scenario.is_generated else 1, False)
 
     def _allocate(self, num_bookings: int, has_matrix: bool) -> World:
         return allocate_world(
@@ -97,7 +99,7 @@ class DispatchBatch:
                     f"Pass --num-drivers {day.num_drivers} (the pair network needs no retraining)."
                 )
             self._make_room(day)
-            write_day(self.world, b, day, self.scenario.center)
+            write_day(self.world, b, day, self._center)
             start_day(self.world, b, self._rates, np.uint64(day.key))
         else:
             if self._generator is None:
@@ -160,9 +162,9 @@ class DispatchBatch:
         out = self.observation
         arrays = (out["drivers"], out["bookings"], out["pairs"], out["clock"], out["action_mask"])
         if b is None:
-            write_observations(self.world, self.scenario.scale_km, *arrays)
+            write_observations(self.world, self._scale_km, *arrays)
         else:
-            write_observation(self.world, b, self.scenario.scale_km, *arrays)
+            write_observation(self.world, b, self._scale_km, *arrays)
 
     @property
     def is_done(self) -> npt.NDArray[np.bool_]:
