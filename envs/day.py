@@ -281,7 +281,8 @@ def check_booking(where: str, booking: Booking) -> None:
     if booking.release_min > booking.latest_pickup_min:
         raise ValueError(
             f"{where}: release_min ({booking.release_min:g}) is after latest_pickup_min "
-            f"({booking.latest_pickup_min:g}): nobody could serve it. Correct the release time or leave the booking out."
+            f"({booking.latest_pickup_min:g}): nobody could serve it. "
+            "Correct the release time or leave the booking out."
         )
     _check_place(where, "pickup", booking.pickup_lat, booking.pickup_lon)
     _check_place(where, "dropoff", booking.dropoff_lat, booking.dropoff_lon)

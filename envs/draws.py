@@ -1,10 +1,10 @@
 """
-Random numbers that are functions of what they are for: (day, kind, id, leg), never of the order in which they are drawn.
+Random numbers that are functions of what they are for: (day, kind, id, leg), never of the order of the draws.
 
-Two policies that play the same day therefore meet the same bookings, cancellations and delays, whatever they decide. The
-four numbers are absorbed one after the other by the output function of splitmix64 (Steele, Lea, Flood: "Fast
-splittable pseudorandom number generators", OOPSLA 2014; constants of Stafford's variant 13, as in Vigna's public-domain
-splitmix64.c), whose input advances by the golden gamma each time.
+Two policies that play the same day therefore meet the same bookings, cancellations and delays, whatever they decide.
+The four numbers are absorbed one after the other by the output function of splitmix64 (Steele, Lea, Flood: "Fast
+splittable pseudorandom number generators", OOPSLA 2014; constants of Stafford's variant 13, as in Vigna's
+public-domain splitmix64.c), whose input advances by the golden gamma each time.
 """
 
 from __future__ import annotations
@@ -16,9 +16,6 @@ import re
 import numpy as np
 
 from envs.compiled import jit
-
-# Kinds of draws below this one belong to the generators of days, the others to the disturbances of the simulator.
-FIRST_DISTURBANCE_KIND = 64
 
 _GOLDEN_GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _MULTIPLIER_A = np.uint64(0xBF58476D1CE4E5B9)
@@ -69,8 +66,8 @@ def stable_key(text: str) -> int:
     """
     A number below 2**64 for an id, the same on every machine and in every run.
 
-    Ids that are a decimal number, or one behind ``b`` or ``d`` as in generated days (``b17``), keep their number, so that
-    compiled code knows their keys too; all other ids are hashed (BLAKE2b, 8 bytes).
+    Ids that are a decimal number, or one behind ``b`` or ``d`` as in generated days (``b17``), keep their number, so
+    that compiled code knows their keys too; all other ids are hashed (BLAKE2b, 8 bytes).
     """
     own_number = _OWN_NUMBER.fullmatch(text)
     if own_number:

@@ -3,12 +3,12 @@ Days from files, and back: a bookings CSV, a fleet CSV or YAML, a travel YAML.
 
 Rules of reading
 ----------------
-- Times are minutes since midnight (``555``) or a clock (``9:15``, ``09:15:30``). A clock may run on past midnight: ``25:10`` is 01:10 of
-  the next day. A latest pickup, appointment, shift end or break end that a clock puts 12 hours or more *before* its
-  beginning is read as next day's (``23:50`` to ``00:20``); anything less is an error, not a guess.
+- Times are minutes since midnight (``555``) or a clock (``9:15``, ``09:15:30``). A clock may run on past midnight:
+  ``25:10`` is 01:10 of the next day. A latest pickup, appointment, shift end or break that a clock puts 12 hours or
+  more *before* its beginning is read as next day's (``23:50`` to ``00:20``); anything less is an error, not a guess.
 - Columns may come in any order; the headers' case and blanks don't matter.
-- A column that nobody asked for (passenger names, addresses, phone numbers) is dropped unread, so it reaches no message and no
-  log; unless its header looks like a misspelling of a known column that is missing.
+- A column that nobody asked for (passenger names, addresses, phone numbers) is dropped unread, so it reaches no message
+  and no log; unless its header looks like a misspelling of a known column that is missing.
 - An empty cell of an optional column means its default.
 """
 
@@ -253,9 +253,9 @@ def read_bookings(path: str | Path) -> list[Booking]:
     Bookings of one day from a CSV file.
 
     Columns ``id``, ``earliest_pickup_min``, ``latest_pickup_min``, ``pickup_lat``, ``pickup_lon``, ``dropoff_lat``,
-    ``dropoff_lon`` [deg] must be there. Optional, with default: ``release_min`` (0: known before the day starts), ``priority`` 1-5
-    (3), ``leg`` outbound or return (outbound), ``mobility`` ambulatory or wheelchair (ambulatory), ``pickup_service_min``
-    and ``dropoff_service_min`` (5), ``appointment_min`` (none).
+    ``dropoff_lon`` [deg] must be there. Optional, with default: ``release_min`` (0: known before the day starts),
+    ``priority`` 1-5 (3), ``leg`` outbound or return (outbound), ``mobility`` ambulatory or wheelchair (ambulatory),
+    ``pickup_service_min`` and ``dropoff_service_min`` (5), ``appointment_min`` (none).
 
     Raises
     ------
@@ -307,9 +307,9 @@ def read_fleet(path: str | Path) -> list[Driver]:
     """
     Drivers from a CSV file, or from a YAML list with the same keys (bare or under ``drivers:``).
 
-    Columns ``id``, ``start_lat``, ``start_lon`` [deg], ``shift_start_min``, ``shift_end_min`` must be there. Optional, with default:
-    ``kind`` regular or emergency (regular), ``can_wheelchair`` true or false (true), ``break_start_min`` and
-    ``break_end_min`` (no break).
+    Columns ``id``, ``start_lat``, ``start_lon`` [deg], ``shift_start_min``, ``shift_end_min`` must be there. Optional,
+    with default: ``kind`` regular or emergency (regular), ``can_wheelchair`` true or false (true), ``break_start_min``
+    and ``break_end_min`` (no break).
 
     Raises
     ------
@@ -450,10 +450,10 @@ def _label(bookings_path: Path) -> str:
 
 def read_days(folder: str | Path, default_travel: Travel | None = None) -> list[Day]:
     """
-    All days of a folder, in the order of their names: pairs ``day-060-bookings.csv`` and ``day-060-fleet.csv`` (or .yml).
+    All days of a folder in the order of their names: pairs ``day-060-bookings.csv``, ``day-060-fleet.csv`` (or .yml).
 
-    A bookings file without a fleet file of its own uses ``fleet.csv`` or ``fleet.yml`` of the folder. ``travel.yml`` in the folder
-    goes before ``default_travel``.
+    A bookings file without a fleet file of its own uses ``fleet.csv`` or ``fleet.yml`` of the folder. ``travel.yml`` in
+    the folder goes before ``default_travel``.
     """
     folder = Path(folder)
     if not folder.is_dir():

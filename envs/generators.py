@@ -1,8 +1,8 @@
 """
 Days made up from their number, in compiled code, straight into record arrays.
 
-``write_generated_day`` is what the simulator calls; ``generate_day`` in ``envs.scenario`` wraps it for Python. Each draw
-is a function of (day number, kind, booking or tick, leg), so a day never depends on what was generated before.
+``write_generated_day`` is what the simulator calls; ``envs.scenario.generate_day`` wraps it for Python. Each
+draw is a function of (day number, kind, booking or tick, leg), so a day never depends on what was generated before.
 """
 
 from __future__ import annotations
@@ -225,17 +225,19 @@ class OperatingDay:
     """
     A whole day shaped on a real company's year: round trips, three peaks, mostly short rides.
 
-    - *How many.* Legs per day are ``load`` x ``legs_per_driver`` x drivers on average; ``load`` is a number or drawn per day. Trips
-      are that number / (1 + ``round_trip_share``), rounded up or down at random, so that the mean is exact.
-    - *When.* Trips are scheduled around peaks (normal, ``peak_std_min``), whole minutes; a return follows its outbound by a normal
-      gap, at least an hour. Nothing is scheduled outside the opening hours; the last pickup closes
+    - *How many.* Legs per day are ``load`` x ``legs_per_driver`` x drivers on average; ``load`` is a number or drawn
+      per day. Trips are that number / (1 + ``round_trip_share``), rounded at random, so that the mean is exact.
+    - *When.* Trips are scheduled around peaks (normal, ``peak_std_min``), whole minutes; a return follows its outbound
+      by a normal gap, at least an hour. Nothing is scheduled outside the opening hours; the last pickup closes
       ``last_pickup_before_close_min`` before closing.
     - *Where.* The middle of a trip is normal around the centre and its length lognormal, in any direction. The middle's
       spread is chosen such that pickups, and drop-offs, have the standard deviations asked for, for both legs.
-    - *Known when.* A share of the outbounds is known at opening, the others ``ahead_min`` before their earliest pickup, but not
-      before opening. A share of the returns is called ``called_min`` before; the others are booked together with their outbound. One
-      number per trip decides both, so that with the default halves whoever books at short notice calls for the way back.
-    - *Who.* Priority is uniform 1-5; both legs of a trip share it and the wheelchair. Ids are b0, b1, ... in order of release.
+    - *Known when.* A share of the outbounds is known at opening, the others ``ahead_min`` before their earliest pickup,
+      but not before opening. A share of the returns is called ``called_min`` before; the others are booked together
+      with their outbound. One number per trip decides both, so that with the default halves whoever books at short notice
+      calls for the way back, and half of all bookings would be known at opening were the day not cut off there.
+    - *Who.* Priority is uniform 1-5 (assumed); both legs of a trip share it and the wheelchair. Ids are b0, b1, ... in
+      order of release.
     """
 
     open_min: float
@@ -315,7 +317,7 @@ class OperatingDay:
         return math.log(self.trip_km_p95 / self.trip_km_median) / _P95_NORMAL
 
     def _middle_std_km(self) -> tuple[float, float]:
-        # Each end is middle +- length / 2 in a uniform direction: variance = middle's + E[length^2] / 8 along each axis,
+        # Each end is middle +- length / 2 in a uniform direction: variance = middle's + E[length^2] / 8 on each axis,
         # and E[length^2] = median^2 exp(2 s^2) for a lognormal.
         ends_variance = self.trip_km_median**2 * math.exp(2.0 * self._trip_km_log_std() ** 2) / 8.0
         east, north = (std**2 - ends_variance for std in self.pickup_std_km)
@@ -555,7 +557,7 @@ def _write_short_shift_booking(settings, day_number, k, now_min, booking):
 def _write_operating_day(settings, day_number, num_drivers, bookings_row):
     load = settings.load_low + (settings.load_high - settings.load_low) * uniform(day_number, _LOAD, 0, 0)
     mean_trips = load * settings.legs_per_driver * num_drivers / (1.0 + settings.round_trip_share)
-    num_trips = max(1, int(math.floor(mean_trips + uniform(day_number, _NUM_TRIPS, 0, 0))))
+    num_trips = max(1, math.floor(mean_trips + uniform(day_number, _NUM_TRIPS, 0, 0)))
     # One entry per leg, by trip: the trip, 1 for its return, scheduled time, release
     trip_of = np.empty(2 * num_trips, dtype=np.int64)
     is_return = np.empty(2 * num_trips, dtype=np.int64)

@@ -1,8 +1,8 @@
 """
 A scenario: rules, sizes, where days come from, travel, disturbances. One YAML file, every key checked.
 
-``Scenario.load("short_shift")`` reads ``envs/scenarios/short_shift.yml``; a path reads that file. A file may start from another
-one with ``extends: NAME`` and state only what differs. Keyword overrides come last.
+``Scenario.load("short_shift")`` reads ``envs/scenarios/short_shift.yml``; a path reads that file. A file may start from
+another one with ``extends: NAME`` and state only what differs. Keyword overrides come last.
 """
 
 from __future__ import annotations
@@ -157,7 +157,8 @@ class Scenario:
         Parameters
         ----------
         overrides
-            By name of the value (``num_drivers=8``) or with its section (``**{"sizes.num_drivers": 8}``); ``None`` is left out.
+            By name of the value (``num_drivers=8``) or with its section (``**{"sizes.num_drivers": 8}``); ``None`` is
+            left out.
 
         Raises
         ------
@@ -330,26 +331,25 @@ def _resolved(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     base = _resolved(beside if beside.is_file() else _path_of(base_name), (*seen, path.resolve()))
     for section, values in content.items():
         known = base.get(section)
-        # Another generator or travel model shares no keys with the old one
-        is_replaced = any(
-            isinstance(values, dict) and key in values and values[key] != (known or {}).get(key)
-            for key in ("generator", "model", "files")
-        )
-        merges = isinstance(known, dict) and isinstance(values, dict) and not is_replaced
-        base[section] = {**known, **values} if merges and isinstance(known, dict) else values
+        if isinstance(known, dict) and isinstance(values, dict):
+            # Another generator or travel model shares no keys with the old one
+            kinds = ("generator", "model", "files")
+            is_other = any(kind in values and values[kind] != known.get(kind) for kind in kinds)
+            values = values if is_other else {**known, **values}
+        base[section] = values
     return base
 
 
 def _overridden(where: str, content: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     result = {key: dict(value) if isinstance(value, Mapping) else value for key, value in content.items()}
-    day = result.get("day")
-    is_files = isinstance(day, dict) and isinstance(day.get("files"), Mapping)
+    day: dict[str, Any] = result.get("day") or {}
+    is_files = isinstance(day.get("files"), Mapping)
     if is_files:
         day["files"] = dict(day["files"])
     known = {
         "rules": {item.name for item in fields(Rules)},
         "sizes": {item.name for item in fields(Sizes)},
-        "day": {item.name for item in fields(DayFiles)} if is_files else set(day or ()) | {"generator"},
+        "day": {item.name for item in fields(DayFiles)} if is_files else set(day) | {"generator"},
         "travel": set(result.get("travel") or ()),
         "disturbances": {item.name for item in fields(Disturbances)},
         "observation": {item.name for item in fields(Observation)},

@@ -126,7 +126,8 @@ class MatrixTravel:
     """
     Minutes (and kilometres, else the great circle) from each listed place to each other.
 
-    A place of the day is looked up by its coordinates, rounded to 1e-6 deg (0.1 m); so the order is free and places may be shared.
+    A place of the day is looked up by its coordinates, rounded to 1e-6 deg (0.1 m); so the order is free and places may
+    be shared.
 
     Attributes
     ----------
