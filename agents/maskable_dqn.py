@@ -1,0 +1,394 @@
+"""MaskableDQN: Stable-Baselines3's DQN for environments whose observation carries an action mask."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from stable_baselines3 import DQN
+from stable_baselines3.common.noise import ActionNoise
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
+from stable_baselines3.common.utils import polyak_update
+from torch.nn import functional as F
+
+from agents.masking import MASK_KEY, random_feasible
+from agents.policies import MaskableMlpPolicy, MaskedPolicy, PairPolicy
+from agents.replay import ClockReplayBuffer, ClockSamples, PrioritizedClockReplayBuffer
+from agents.schedules import FadingSchedule
+
+Self = TypeVar("Self", bound="MaskableDQN")
+
+
+class MaskableDQN(DQN):
+    """
+    DQN (Mnih et al. 2015) that never takes an infeasible action, with double Q, returns measured by the clock, and
+    dueling, prioritized replay and averaged weights as options.
+
+    The mask is the observation's ``action_mask`` (1 = feasible; action 0, wait, always is). It holds in the warm-up, in
+    exploration, in the greedy choice and in the bootstrapped target, so EvalCallback, ``evaluate_policy`` and rl-zoo3's
+    ``enjoy`` need nothing special.
+
+    **Target** of a return over k steps (van Hasselt et al. 2016, "Deep Reinforcement Learning with Double
+    Q-learning")::
+
+        y = sum of discounted rewards / reward_scale + product of discounts * Q_target(s', argmax_a' Q_online(s', a'))
+
+    with a' among the feasible actions of s'. Closing is ``terminated``: nothing is added then. Where no action is
+    feasible, the value is 0. Steps are discounted by ``gamma ** (elapsed_min / tick_min)``; see
+    `agents.replay.ClockReplayBuffer`.
+
+    Deviations from SB3's DQN
+        - exploration is drawn for each environment, not once per vectorized step;
+        - the warm-up is uniform over the *feasible* actions;
+        - with ``tau < 1`` the target network moves after every gradient step; with ``tau = 1`` it is copied every
+          ``target_update_interval`` transitions, as in SB3;
+        - the replay buffer is ours, so ``n_steps``, ``optimize_memory_usage`` and ``VecNormalize`` are not offered
+          (``n_ticks`` and ``reward_scale`` take their place);
+        - the defaults are the trained ones, for about 64 environments: two updates of 256 per vectorized step.
+    Deviations from the papers
+        - Huber loss instead of clipped or squared errors (as SB3); Adam instead of RMSProp;
+        - n-step returns aren't corrected for the exploring actions within them;
+        - prioritized replay: see `agents.replay.PrioritizedClockReplayBuffer`.
+    Not goals: noisy nets, distributional values (sb3-contrib's QR-DQN), continuous actions, recurrent policies,
+    observations without a mask.
+
+    Logged beside SB3's keys: ``train/loss`` (weighted Huber loss), ``train/q_values`` (mean Q(s, a) of the batch),
+    ``train/target_q_values`` (mean target), ``train/td_error`` (mean absolute), all in units of reward /
+    ``reward_scale``; ``train/replay_beta`` with prioritized replay; ``rollout/exploration_rate``.
+
+    Parameters (those that SB3's DQN doesn't have, or reads differently)
+    ----------
+    policy
+        ``"PairPolicy"``, ``"MaskableMlpPolicy"`` (= ``"MultiInputPolicy"``), or a `agents.policies.MaskedPolicy`.
+    learning_rate, lr_final_fraction
+        The rate (number or schedule) is multiplied by a factor that falls linearly from 1 to ``lr_final_fraction``.
+    n_ticks, tick_min
+        Length of a return in ticks of the clock, and minutes of a tick; 0 ticks is the one-step return.
+    reward_scale
+        Rewards are divided by this inside the agent, so that Q-values stay of the order of 1; logged returns are not.
+    double_q
+        False: the target network both chooses and values a', as in DQN.
+    prioritized
+        Proportional prioritized replay; ``priority_alpha``, and ``priority_beta`` rising linearly to 1.
+    averaging
+        Decay per gradient step of the running average of the weights (0.999, say) that answers ``predict`` and is
+        saved; None: the last weights do. Exploration always follows the last weights.
+    exploration_decay
+        If given, the exploration rate is multiplied by it after each episode, from ``exploration_initial_eps`` down to
+        ``exploration_final_eps``, instead of falling linearly over ``exploration_fraction``.
+    strict_masks
+        Raise when an action about to be returned is infeasible, or when a state has no feasible action.
+    """
+
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
+        "PairPolicy": PairPolicy,
+        "MaskableMlpPolicy": MaskableMlpPolicy,
+        "MultiInputPolicy": MaskableMlpPolicy,
+    }
+    policy: MaskedPolicy
+    q_net: Any  # a PairQNetwork or MaskedMlpQNetwork
+    q_net_target: Any
+
+    def __init__(
+        self,
+        policy: str | type[MaskedPolicy],
+        env: GymEnv | str,
+        learning_rate: float | Schedule = 7e-4,
+        lr_final_fraction: float = 0.05,
+        buffer_size: int = 160_000,
+        learning_starts: int = 2_000,
+        batch_size: int = 256,
+        tau: float = 0.005,
+        gamma: float = 0.99,
+        n_ticks: float = 8.0,
+        tick_min: float = 5.0,
+        train_freq: int | tuple[int, str] = 1,
+        gradient_steps: int = 2,
+        reward_scale: float = 100.0,
+        double_q: bool = True,
+        prioritized: bool = False,
+        priority_alpha: float = 0.6,
+        priority_beta: float = 0.4,
+        averaging: float | None = 0.999,
+        replay_buffer_class: type[ClockReplayBuffer] | None = None,
+        replay_buffer_kwargs: dict[str, Any] | None = None,
+        target_update_interval: int = 10_000,
+        exploration_fraction: float = 0.6,
+        exploration_initial_eps: float = 0.3,
+        exploration_final_eps: float = 0.02,
+        exploration_decay: float | None = None,
+        strict_masks: bool = False,
+        max_grad_norm: float = 10.0,
+        stats_window_size: int = 100,
+        tensorboard_log: str | None = None,
+        policy_kwargs: dict[str, Any] | None = None,
+        verbose: int = 0,
+        seed: int | None = None,
+        device: th.device | str = "auto",
+        _init_setup_model: bool = True,
+    ) -> None:
+        super().__init__(
+            policy,
+            env,
+            learning_rate=learning_rate,
+            buffer_size=buffer_size,
+            learning_starts=learning_starts,
+            batch_size=batch_size,
+            tau=tau,
+            gamma=gamma,
+            train_freq=train_freq,
+            gradient_steps=gradient_steps,
+            replay_buffer_class=replay_buffer_class,
+            replay_buffer_kwargs=replay_buffer_kwargs,
+            target_update_interval=target_update_interval,
+            exploration_fraction=exploration_fraction,
+            exploration_initial_eps=exploration_initial_eps,
+            exploration_final_eps=exploration_final_eps,
+            max_grad_norm=max_grad_norm,
+            stats_window_size=stats_window_size,
+            tensorboard_log=tensorboard_log,
+            policy_kwargs=dict(policy_kwargs or {}),
+            verbose=verbose,
+            seed=seed,
+            device=device,
+            _init_setup_model=False,
+        )
+        if reward_scale <= 0.0:
+            raise ValueError(f"MaskableDQN: reward_scale divides the rewards and must be positive, got {reward_scale}.")
+        if averaging is not None and not 0.0 < averaging < 1.0:
+            raise ValueError(f"MaskableDQN: averaging is a decay between 0 and 1 or None, got {averaging}.")
+        self.lr_final_fraction = lr_final_fraction
+        self.n_ticks, self.tick_min = n_ticks, tick_min
+        self.reward_scale, self.double_q = reward_scale, double_q
+        self.prioritized, self.priority_alpha, self.priority_beta = prioritized, priority_alpha, priority_beta
+        self.averaging, self.exploration_decay, self.strict_masks = averaging, exploration_decay, strict_masks
+        if _init_setup_model:
+            self._setup_model()
+            assert isinstance(self.replay_buffer, ClockReplayBuffer)
+            self.replay_buffer.allocate()  # refuses at once what doesn't fit
+
+    # --- setting up ---------------------------------------------------------------------------------------------
+    def _setup_model(self) -> None:
+        if not isinstance(self.observation_space, spaces.Dict) or MASK_KEY not in self.observation_space.spaces:
+            raise ValueError(
+                f"MaskableDQN: expected a Dict observation with '{MASK_KEY}', got {self.observation_space}. "
+                "Use DQN for environments without a mask."
+            )
+        if self._vec_normalize_env is not None:
+            raise ValueError("MaskableDQN: VecNormalize isn't supported. Scale rewards with reward_scale instead.")
+        if self.replay_buffer_class is None:
+            self.replay_buffer_class = PrioritizedClockReplayBuffer if self.prioritized else ClockReplayBuffer
+        if self.replay_buffer is None:
+            kwargs: dict[str, Any] = {"gamma": self.gamma, "n_ticks": self.n_ticks, "tick_min": self.tick_min}
+            kwargs["packed"] = bool(getattr(self.policy_class, "wants_packed", False))
+            if self.prioritized:
+                kwargs.update(alpha=self.priority_alpha, beta=self.priority_beta)
+            self.replay_buffer = self.replay_buffer_class(
+                self.buffer_size,
+                self.observation_space,
+                self.action_space,
+                device=self.device,
+                n_envs=self.n_envs,
+                **{**kwargs, **self.replay_buffer_kwargs},
+            )
+        if self.averaging is not None:
+            self.policy_kwargs["averaged"] = True
+        super()._setup_model()
+
+    def _setup_lr_schedule(self) -> None:
+        super()._setup_lr_schedule()
+        if self.lr_final_fraction != 1.0:
+            self.lr_schedule = FadingSchedule(self.lr_schedule, self.lr_final_fraction)
+
+    # --- acting -------------------------------------------------------------------------------------------------
+    def predict(
+        self,
+        observation: np.ndarray | dict[str, np.ndarray],
+        state: tuple[np.ndarray, ...] | None = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+        action_masks: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
+        """
+        Feasible actions; exploring with probability ``exploration_rate`` per observation unless ``deterministic``.
+
+        ``action_masks`` (sb3-contrib's convention) takes the place of the observation's mask.
+        """
+        rate = 0.0 if deterministic else self.exploration_rate
+        return self._choose(observation, self.policy.acting_net, rate, action_masks), state
+
+    def q_values(self, observation: dict[str, np.ndarray]) -> np.ndarray:
+        """
+        Q of every action in units of reward / ``reward_scale``; the most negative float where infeasible.
+
+        Returns
+        -------
+        float32, shape (N*M + 1,), with the observation's leading axis if it has one.
+        """
+        obs, is_batch = self._batched(observation)
+        with th.no_grad():
+            values = self.policy.acting_net(self._tensors(obs)).cpu().numpy()
+        return values if is_batch else values[0]
+
+    def _batched(self, observation: Any) -> tuple[dict[str, np.ndarray], bool]:
+        if not isinstance(observation, dict):
+            raise ValueError(f"MaskableDQN: expected a Dict observation, got {type(observation).__name__}.")
+        if np.ndim(observation[MASK_KEY]) == 2:
+            return observation, True
+        return {key: np.asarray(value)[np.newaxis] for key, value in observation.items()}, False
+
+    def _tensors(self, obs: dict[str, np.ndarray]) -> dict[str, th.Tensor]:
+        return {key: th.as_tensor(obs[key], device=self.device) for key in self.observation_space.spaces}  # type: ignore[attr-defined]
+
+    def _choose(
+        self, observation: Any, net: Any, exploration_rate: float, action_masks: np.ndarray | None = None
+    ) -> np.ndarray:
+        obs, is_batch = self._batched(observation)
+        seen = np.asarray(obs[MASK_KEY]).astype(bool)
+        mask = seen
+        if action_masks is not None:
+            mask = np.asarray(action_masks).astype(bool).reshape(seen.shape)
+            obs = {**obs, MASK_KEY: mask}
+        explores = (
+            np.random.random(len(mask)) < exploration_rate if exploration_rate > 0.0 else np.zeros(len(mask), bool)
+        )
+        actions = np.zeros(len(mask), dtype=np.int64)
+        actions[explores] = random_feasible(mask[explores])
+        # Where one action is feasible there is nothing to ask the network.
+        num_feasible = mask.sum(axis=1)
+        forced = ~explores & (num_feasible <= 1)
+        actions[forced] = mask[forced].argmax(axis=1)
+        asks = np.flatnonzero(~explores & (num_feasible > 1))
+        if len(asks):
+            if len(asks) < len(mask):
+                obs = {key: np.asarray(obs[key])[asks] for key in self.observation_space.spaces}  # type: ignore[attr-defined]
+            with th.no_grad():
+                actions[asks] = net(self._tensors(obs)).argmax(dim=1).cpu().numpy()
+        if self.strict_masks:
+            self._refuse_infeasible(actions, seen)
+        return actions if is_batch else actions[0]
+
+    @staticmethod
+    def _refuse_infeasible(actions: np.ndarray, mask: np.ndarray) -> None:
+        wrong = np.flatnonzero(~mask[np.arange(len(actions)), actions])
+        if len(wrong):
+            row = int(wrong[0])
+            raise RuntimeError(
+                f"strict masks: action {actions[row]} of observation {row} is infeasible "
+                f"({int(mask[row].sum())} feasible actions). Mend the mask, or pass strict_masks=False."
+            )
+
+    def _sample_action(
+        self, learning_starts: int, action_noise: ActionNoise | None = None, n_envs: int = 1
+    ) -> tuple[np.ndarray, np.ndarray]:
+        rate = 1.0 if self.num_timesteps < learning_starts else self.exploration_rate
+        actions = self._choose(self._last_obs, self.q_net, rate)
+        return actions, actions
+
+    def _on_step(self) -> None:
+        self._n_calls += 1
+        if self.tau >= 1.0 and self._n_calls % max(self.target_update_interval // self.n_envs, 1) == 0:
+            self._update_target()
+        if self.exploration_decay is None:
+            self.exploration_rate = self.exploration_schedule(self._current_progress_remaining)
+        else:
+            decayed = self.exploration_initial_eps * self.exploration_decay**self._episode_num
+            self.exploration_rate = max(decayed, self.exploration_final_eps)
+        self.logger.record("rollout/exploration_rate", self.exploration_rate)
+
+    def _store_transition(
+        self,
+        replay_buffer: Any,
+        buffer_action: np.ndarray,
+        new_obs: Any,
+        reward: np.ndarray,
+        dones: np.ndarray,
+        infos: list[dict[str, Any]],
+    ) -> None:
+        # SB3 copies the next observation to put terminal observations in; this buffer neither copies nor needs them.
+        replay_buffer.add(self._last_obs, new_obs, buffer_action, reward, dones, infos)
+        self._last_obs = new_obs
+
+    # --- learning -----------------------------------------------------------------------------------------------
+    def train(self, gradient_steps: int, batch_size: int = 256) -> None:
+        """Gradient steps on batches from the replay buffer; the class docstring has the target."""
+        buffer = self.replay_buffer
+        assert isinstance(buffer, ClockReplayBuffer)
+        if buffer.size() < 2:  # nothing has a next observation yet
+            return
+        self.policy.set_training_mode(True)
+        self._update_learning_rate(self.policy.optimizer)
+        if isinstance(buffer, PrioritizedClockReplayBuffer):
+            buffer.beta = 1.0 - (1.0 - self.priority_beta) * self._current_progress_remaining
+            self.logger.record("train/replay_beta", buffer.beta)
+
+        logged = []
+        parameters = list(self.q_net.parameters())
+        for _ in range(gradient_steps):
+            batch = buffer.sample(batch_size)
+            target = self._targets(batch)
+            q_values = self.q_net.q_of_actions(batch.observations, batch.actions).reshape(-1, 1)
+            loss = (batch.weights * F.smooth_l1_loss(q_values, target, reduction="none")).mean()
+            self.policy.optimizer.zero_grad()
+            loss.backward()
+            th.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm)
+            self.policy.optimizer.step()
+
+            self._n_updates += 1
+            td_errors = (q_values - target).detach()
+            if isinstance(buffer, PrioritizedClockReplayBuffer):
+                buffer.update_priorities(batch.indices, td_errors.cpu().numpy())
+            if self.tau < 1.0:
+                self._update_target()
+            if self.averaging is not None:
+                self._update_average()
+            logged.append(th.stack([loss.detach(), q_values.detach().mean(), target.mean(), td_errors.abs().mean()]))
+
+        loss_mean, q_mean, target_mean, td_mean = th.stack(logged).mean(dim=0).tolist()
+        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+        self.logger.record("train/loss", loss_mean)
+        self.logger.record("train/q_values", q_mean)
+        self.logger.record("train/target_q_values", target_mean)
+        self.logger.record("train/td_error", td_mean)
+
+    def _targets(self, batch: ClockSamples) -> th.Tensor:
+        """y of the class docstring, shape (B, 1)."""
+        target = batch.rewards / self.reward_scale
+        if len(batch.bootstraps):
+            with th.no_grad():
+                values = self._next_values(batch.next_observations).reshape(-1, 1)
+            target = target.index_add(0, batch.bootstraps, batch.discounts[batch.bootstraps] * values)
+        return target
+
+    def _next_values(self, obs: dict[str, th.Tensor]) -> th.Tensor:
+        """Value of the best feasible action, shape (B,); 0 where none is feasible."""
+        if self.double_q:
+            values = self.q_net_target.q_of_actions(obs, self.q_net(obs).argmax(dim=1))
+        else:
+            values = self.q_net_target(obs).max(dim=1).values
+        return values.masked_fill(~obs[MASK_KEY].bool().any(dim=1), 0.0)
+
+    def _update_target(self) -> None:
+        polyak_update(self.q_net.parameters(), self.q_net_target.parameters(), self.tau)
+
+    def _update_average(self) -> None:
+        # The average of the first steps only: a long memory would keep the weights of the start for too long.
+        decay = min(float(self.averaging or 0.0), (1 + self._n_updates) / (10 + self._n_updates))
+        polyak_update(self.q_net.parameters(), self.policy.q_net_average.parameters(), 1.0 - decay)
+
+    def learn(
+        self: Self,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        log_interval: int = 4,
+        tb_log_name: str = "MaskableDQN",
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+    ) -> Self:
+        return super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "_last_obs", "_last_original_obs"]
