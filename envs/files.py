@@ -119,7 +119,7 @@ def minutes_of(text: str) -> float:
     return value
 
 
-class _Row:
+class Row:
     """One row of a file: its cells as text, and where they stand for messages."""
 
     def __init__(self, where: str, cells: Mapping[str, str]) -> None:
@@ -213,7 +213,8 @@ def _open(path: Path) -> str:
         raise ValueError(f"{path}: not readable as UTF-8 text. Save the file as CSV in UTF-8.") from None
 
 
-def _csv_rows(path: Path, required: Sequence[str], optional: Sequence[str]) -> list[_Row]:
+def csv_rows(path: Path, required: Sequence[str], optional: Sequence[str]) -> list[Row]:
+    """The rows of a CSV file, known columns only; headers are compared in lower case with ``_`` for blanks."""
     text = _open(path)
     first_line = text.partition("\n")[0]
     delimiter = ";" if ";" in first_line and "," not in first_line else ","
@@ -231,7 +232,7 @@ def _csv_rows(path: Path, required: Sequence[str], optional: Sequence[str]) -> l
             raise ValueError(
                 f"{where}: expected {len(columns)} cells as in the header, came {len(cells)}. Correct the line."
             )
-        rows.append(_Row(where, {column: cell for column, cell in zip(columns, cells, strict=True) if column}))
+        rows.append(Row(where, {column: cell for column, cell in zip(columns, cells, strict=True) if column}))
     return rows
 
 
@@ -265,7 +266,7 @@ def read_bookings(path: str | Path) -> list[Booking]:
     path = Path(path)
     bookings: list[Booking] = []
     lines: dict[str, str] = {}
-    for row in _csv_rows(path, _BOOKING_REQUIRED, _BOOKING_OPTIONAL):
+    for row in csv_rows(path, _BOOKING_REQUIRED, _BOOKING_OPTIONAL):
         earliest = row.required_minutes("earliest_pickup_min")
         booking = Booking(
             id=row.required("id"),
@@ -291,7 +292,7 @@ def read_bookings(path: str | Path) -> list[Booking]:
     return bookings
 
 
-def _check_new(row: _Row, kind: str, member_id: str, lines: dict[str, str]) -> None:
+def _check_new(row: Row, kind: str, member_id: str, lines: dict[str, str]) -> None:
     if member_id in lines:
         raise ValueError(
             f"{row.where}: {kind} id {member_id!r} occurs twice; it stands in {lines[member_id]} already. "
@@ -317,7 +318,7 @@ def read_fleet(path: str | Path) -> list[Driver]:
         Naming file, line, column, what was expected, what came.
     """
     path = Path(path)
-    rows = _yaml_rows(path) if path.suffix in (".yml", ".yaml") else _csv_rows(path, _DRIVER_REQUIRED, _DRIVER_OPTIONAL)
+    rows = _yaml_rows(path) if path.suffix in (".yml", ".yaml") else csv_rows(path, _DRIVER_REQUIRED, _DRIVER_OPTIONAL)
     drivers: list[Driver] = []
     lines: dict[str, str] = {}
     for row in rows:
@@ -342,7 +343,7 @@ def read_fleet(path: str | Path) -> list[Driver]:
     return drivers
 
 
-def _yaml_rows(path: Path) -> list[_Row]:
+def _yaml_rows(path: Path) -> list[Row]:
     content = load_yaml(path)
     if isinstance(content, dict):
         check_keys(str(path), content, ("drivers",))
@@ -359,7 +360,7 @@ def _yaml_rows(path: Path) -> list[_Row]:
         names = [str(name) for name in entry]
         columns = _header(where, names, _DRIVER_REQUIRED, (*_DRIVER_REQUIRED, *_DRIVER_OPTIONAL))
         cells = ("" if cell is None else str(cell) for cell in entry.values())
-        rows.append(_Row(where, {column: cell for column, cell in zip(columns, cells, strict=True) if column}))
+        rows.append(Row(where, {column: cell for column, cell in zip(columns, cells, strict=True) if column}))
     return rows
 
 

@@ -234,8 +234,8 @@ class OperatingDay:
       spread is chosen such that pickups, and drop-offs, have the standard deviations asked for, for both legs.
     - *Known when.* A share of the outbounds is known at opening, the others ``ahead_min`` before their earliest pickup,
       but not before opening. A share of the returns is called ``called_min`` before; the others are booked together
-      with their outbound. One number per trip decides both, so that with the default halves whoever books at short notice
-      calls for the way back, and half of all bookings would be known at opening were the day not cut off there.
+      with their outbound. One number per trip decides both, so that with the default halves whoever books at short
+      notice calls for the way back; half of all bookings, and those cut off at opening, are then known from the start.
     - *Who.* Priority is uniform 1-5 (assumed); both legs of a trip share it and the wheelchair. Ids are b0, b1, ... in
       order of release.
     """
@@ -462,6 +462,7 @@ def _write_clock(settings, day_number, num_bookings, num_drivers, clock):
     clock.num_bookings = num_bookings
     clock.num_drivers = num_drivers
     clock.has_matrix = 0
+    clock.has_disturbances = 0
     clock.detour = settings.detour
     clock.decisions_this_tick = 0
     clock.num_open = 0
