@@ -16,7 +16,8 @@ from envs.decisions import step_days
 from envs.kpis import KPI_NAMES, episode_kpis
 from envs.scenario import Scenario
 
-MAX_ROWS = 256  # days side by side: enough to make Python's share small, small enough to stay in the cache
+MAX_ROWS = 256  # days side by side: enough to make Python's share small
+MAX_MATRIX_ROWS = 32  # the same for days that bring a travel matrix: about 1 MB each with 250 bookings
 LATENCY_DAYS = 3  # days played one at a time, for the time per decision
 LATENCY_DECISIONS = 2_000  # at most so many decisions are timed
 
@@ -53,18 +54,6 @@ class Case:
     label: str
     cluster: str
     num_unservable: int = 0
-
-
-def cases_of(days: Sequence[int | Day], scenario: Scenario) -> list[Case]:
-    """Cases for day numbers and days from files; each is its own cluster."""
-    max_lateness_min = float(scenario.rules_record()["max_lateness_min"][0])
-    cases = []
-    for day in days:
-        if isinstance(day, Day):
-            cases.append(Case(day, day.label, day.label, len(day.unservable(max_lateness_min))))
-        else:
-            cases.append(Case(int(day), str(int(day)), str(int(day))))
-    return cases
 
 
 @dataclass(frozen=True)
@@ -174,6 +163,12 @@ class Arena:
         return total, terms
 
 
+def num_rows_for(cases: Sequence[Case]) -> int:
+    """How many of the cases to play side by side."""
+    has_matrix = any(isinstance(case.day, Day) and case.day.travel.has_matrix for case in cases)
+    return min(MAX_MATRIX_ROWS if has_matrix else MAX_ROWS, len(cases))
+
+
 def play(
     policy: Chooser,
     cases: Sequence[Case],
@@ -194,7 +189,7 @@ def play(
     on_progress
         Called with the number of cases done so far.
     """
-    arena = arena or Arena(scenario, reward, min(MAX_ROWS, len(cases)))
+    arena = arena or Arena(scenario, reward, num_rows_for(cases))
     num_rows = arena.batch.batch_size
     columns: list[dict[str, float]] = []
     totals, term_rows = [], []

@@ -1,0 +1,313 @@
+#!/usr/bin/env python
+"""
+Evaluates trained models and rules on the same days: table, intervals, evaluation.json and evaluation.csv.
+
+    python evaluate.py                                            all rules on 100 report days of Dispatch-v0, reward V2
+    python evaluate.py --model logs/v2/dqn/Dispatch-v0_1 --compare-baseline
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+BAD_SETTING = 2  # exit code
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description="Evaluate trained models and rules on the same days.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    who = parser.add_argument_group("who plays")
+    who.add_argument("--model", nargs="+", default=[], metavar="PATH", help="zips or run folders; without, the rules alone")
+    who.add_argument("--algo", help="algorithm of a zip without its run folder (default: recognised)")
+    which = who.add_mutually_exclusive_group()
+    which.add_argument("--load-best", dest="checkpoints", action="store_const", const=["best"], help="best model of a run")
+    which.add_argument("--last", dest="checkpoints", action="store_const", const=["last"], help="last model of a run")
+    which.add_argument(
+        "--best-and-last", dest="checkpoints", action="store_const", const=["best", "last"], help="both, side by side"
+    )
+    who.add_argument("--compare-baseline", action="store_true", help="let the rules play beside the models")
+    who.add_argument("--policies", nargs="+", metavar="NAME", help="only these rules (default: all)")
+    where = parser.add_argument_group("what is played")
+    where.add_argument("--env", help="environment id (default: the model's, else Dispatch-v0)")
+    where.add_argument("--scenario", help="name or path (default: the model's, else the environment's)")
+    where.add_argument("--reward", help="v1, v2, v3, a YAML file of weights or none (default: the model's, else v2)")
+    where.add_argument("--num-drivers", type=int, help="drivers N (default: the model's, else the scenario's)")
+    where.add_argument("--max-bookings", type=int, help="slots M (default: the model's, else the scenario's)")
+    where.add_argument("--plan-improvement", choices=["on", "off"], help="(default: the scenario's)")
+    where.add_argument(
+        "--env-kwargs", nargs="+", default=[], metavar="KEY:VALUE", help="further settings, such as max_lateness_min:30"
+    )
+    days = parser.add_argument_group("on which days")
+    days.add_argument("--episodes", type=int, default=100, help="generated days")
+    days.add_argument("--seed", type=int, default=2_000_000, help="number of the first day")
+    days.add_argument("--days-from", nargs="+", metavar="FOLDER", help="days from files instead")
+    days.add_argument("--days", metavar="RANGES", help="service days of --days-from, such as 60-89 (default: all)")
+    out = parser.add_argument_group("how it is judged")
+    out.add_argument(
+        "--objective",
+        choices=["reward", "cost", "cost_with_lateness"],
+        help="what decides; cost = deadhead minutes + 300 per lost booking (default: reward, with --days-from cost)",
+    )
+    out.add_argument("--output", metavar="DIR", help="for the files (default: the model's run folder, else logs/evaluation)")
+    out.add_argument("--no-latency", action="store_true", help="don't measure the time per decision")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; the exit code is 0 when it is done, 2 for a setting that can't be used."""
+    args = build_parser().parse_args(argv)
+    from evaluation.models import ModelError
+    from evaluation.setup import SetupError
+
+    try:
+        evaluation, folder = evaluate(args, argv)
+    except (SetupError, ModelError) as error:
+        print(f"evaluate.py: {error}", file=sys.stderr)
+        return BAD_SETTING
+    json_path, csv_path = evaluation.write(folder)
+    print(evaluation.text())
+    print(f"Results: {json_path} and {csv_path.name}")
+    return 0
+
+
+def evaluate(args: argparse.Namespace, argv: list[str] | None = None) -> tuple[Any, Path]:
+    """Resolve the arguments, let everybody play, and return the Evaluation and the folder for its files."""
+    from evaluation.models import find_run, load_policy
+    from evaluation.report import Evaluation
+    from evaluation.runner import Arena, num_rows_for, play
+    from evaluation.setup import cases_from_folders, check_sizes, generated_cases, make_scenario
+
+    if args.model:
+        import torch
+
+        torch.set_num_threads(1)
+    runs = [find_run(path, which, args.algo) for path in args.model for which in args.checkpoints or ["best"]]
+    env_id, reward, overrides, scenario_name = resolve_world(args, [run.settings for run in runs])
+    scenario = make_scenario(env_id, scenario_name, overrides)
+    if args.days_from:
+        cases = cases_from_folders(args.days_from, args.days, scenario)
+    else:
+        cases = generated_cases(args.seed, args.episodes, scenario)
+    check_sizes(cases, scenario)
+    objective = args.objective or ("cost" if args.days_from or reward is None else "reward")
+    rules, notes, settings = choose_rules(args, env_id, reward, scenario, objective)
+    notes += day_notes(args, cases)
+    arena = make_arena(scenario, reward, num_rows_for(cases))
+    models = []
+    if runs:
+        env = make_env(env_id, scenario, reward)
+        models = [load_policy(run, env) for run in runs]
+        for i, model in enumerate(models):  # two zips may have the same name
+            if any(other.name == model.name for other in models[:i]):
+                model.name = f"{model.name} #{i + 1}"
+    progress = Progress(len(models) + len(rules), len(cases))
+    played = []
+    for policy in [*models, *rules]:
+        played.append(
+            play(
+                policy,
+                cases,
+                scenario,
+                reward,
+                measure_latency=not args.no_latency,
+                arena=arena,
+                on_progress=progress.of(policy.name),
+            )
+        )
+    progress.finish()
+    evaluation = Evaluation(
+        env_id=env_id,
+        scenario=scenario.name,
+        reward=reward,
+        objective=objective,
+        models=played[: len(models)],
+        rules=played[len(models) :],
+        pools=pool_seeds(runs, [model.name for model in models]),
+        notes=notes,
+        about={
+            "scenario_fingerprint": scenario.fingerprint(),
+            "num_drivers": scenario.num_drivers,
+            "max_bookings": scenario.max_bookings,
+            "plan_improvement": scenario.rules.plan_improvement,
+            "max_lateness_min": scenario.rules.max_lateness_min,
+            "rule_settings": settings,
+            "models": {model.name: str(run.path) for model, run in zip(models, runs, strict=True)},
+            "command": " ".join(["evaluate.py", *(sys.argv[1:] if argv is None else argv)]),
+            **commit_and_versions(),
+        },
+    )
+    default = next((run.folder for run in runs if run.folder is not None), None) or Path("logs/evaluation")
+    return evaluation, Path(args.output) if args.output else default
+
+
+def resolve_world(
+    args: argparse.Namespace, settings: list[dict[str, Any]]
+) -> tuple[str, str | None, dict[str, Any], str | None]:
+    """Environment id, reward, overrides and scenario: the command line goes before the models' run folders."""
+    from evaluation.setup import SetupError, parse_values
+
+    known = [given for given in settings if given]
+    for key in ("env", "reward"):
+        values = sorted({str(given.get(key)) for given in known})
+        if len(values) > 1 and getattr(args, key) is None:
+            raise SetupError(
+                f"the models were trained with different settings of {key}: {', '.join(values)}. Evaluate them apart, or say "
+                f"with --{key} which one to use."
+            )
+    of_model = known[0] if known else {}
+    env_id = args.env or of_model.get("env") or "Dispatch-v0"
+    reward = args.reward or of_model.get("reward") or "v2"
+    overrides = dict(of_model.get("env_kwargs") or {}) if env_id == of_model.get("env") else {}
+    for key in ("days", "day_list", "in_order", "render_mode"):
+        overrides.pop(key, None)
+    scenario = overrides.pop("scenario", None)
+    if args.scenario is not None:
+        scenario, overrides = args.scenario, {}
+    overrides.update(parse_values(args.env_kwargs))
+    scenario = overrides.pop("scenario", scenario)
+    for key in ("num_drivers", "max_bookings"):
+        if getattr(args, key) is not None:
+            overrides[key] = getattr(args, key)
+    if args.plan_improvement is not None:
+        overrides["plan_improvement"] = args.plan_improvement == "on"
+    return env_id, None if reward == "none" else reward, overrides, scenario
+
+
+def choose_rules(
+    args: argparse.Namespace, env_id: str, reward: str | None, scenario: Any, objective: str
+) -> tuple[list[Any], list[str], dict[str, Any]]:
+    """The rules that play, notes about them, and the settings of those that have any."""
+    from baselines import make_rules, tuned_settings
+    from baselines.rules import TunableRule
+    from evaluation.setup import SetupError
+
+    if args.model and not args.compare_baseline and not args.policies:
+        return [], [], {}
+    tuned = tuned_settings(
+        env_id,
+        reward,
+        scenario=scenario.name,
+        plan_improvement=scenario.rules.plan_improvement,
+        objective=objective,
+    )
+    try:
+        rules = make_rules(args.policies, tuned, has_reward=reward is not None)
+    except ValueError as error:
+        raise SetupError(f"--policies: {error}") from error
+    untuned = [rule.name for rule in rules if isinstance(rule, TunableRule) and rule.name not in tuned]
+    notes = []
+    if untuned:
+        notes.append(
+            f"not tuned for these settings, so with their defaults: {', '.join(untuned)} (python -m baselines.tune --help)."
+        )
+    return rules, notes, {rule.name: rule.settings() for rule in rules if rule.settings()}
+
+
+def day_notes(args: argparse.Namespace, cases: list[Any]) -> list[str]:
+    """What the reader must know about the days."""
+    unservable = sum(case.num_unservable for case in cases)
+    notes = []
+    if unservable:
+        notes.append(f"{unservable} bookings could not be served by any shift; they count as lost, but not in the cost.")
+    if not args.days_from and args.seed < 2_000_000:
+        notes.append(f"days from {args.seed} on are training or selection days; results are shown on days from 2000000 on.")
+    return notes
+
+
+def make_arena(scenario: Any, reward: str | None, num_rows: int) -> Any:
+    from evaluation.runner import Arena
+    from evaluation.setup import SetupError
+
+    try:
+        return Arena(scenario, reward, num_rows)
+    except (ValueError, OSError) as error:
+        raise SetupError(f"--reward {reward}: {error}") from error
+
+
+def make_env(env_id: str, scenario: Any, reward: str | None) -> Any:
+    """The environment that models were made for, wrapped in its reward."""
+    import gymnasium as gym
+
+    import envs  # noqa: F401 - registers the ids
+    from reward import RewardWrapper
+
+    env = gym.make(env_id, scenario=scenario)
+    return env if reward is None else RewardWrapper(env, reward)
+
+
+def pool_seeds(runs: list[Any], names: list[str]) -> dict[str, list[str]]:
+    """Models with the same settings but other training seeds, as one method each."""
+    groups: dict[str, list[int]] = {}
+    for i, run in enumerate(runs):
+        groups.setdefault(run.group, []).append(i)
+    pools = {}
+    for members in groups.values():
+        seeds = {runs[i].settings.get("seed") for i in members}
+        if len(members) > 1 and len(seeds) == len(members):
+            run = runs[members[0]]
+            name = f"{run.algo}, {len(members)} seeds ({run.checkpoint})"
+            while name in pools:
+                name += "'"
+            pools[name] = [names[i] for i in members]
+    return pools
+
+
+def commit_and_versions() -> dict[str, Any]:
+    """The commit of this checkout and the versions that decide what comes out; null outside a git checkout."""
+    import importlib.metadata
+    import platform
+    import subprocess
+
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).resolve().parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+        commit = done.stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        commit = None
+    packages = ("numpy", "numba", "stable_baselines3", "torch")
+    versions = {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in packages}}
+    return {"commit": commit, "versions": versions}
+
+
+class Progress:
+    """A line on stderr that says who plays and how far they are."""
+
+    def __init__(self, num_policies: int, num_days: int) -> None:
+        self.num_policies, self.num_days = num_policies, num_days
+        self.index = 0
+        self.is_terminal = sys.stderr.isatty()
+        self.start = time.monotonic()
+
+    def of(self, name: str) -> Any:
+        """Callback for the days of the next policy."""
+        self.index += 1
+        index = self.index
+
+        def show(done: int) -> None:
+            line = f"[{index}/{self.num_policies}] {name}: {done} of {self.num_days} days"
+            if self.is_terminal:
+                print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
+            elif done == self.num_days:
+                print(f"{line}, {time.monotonic() - self.start:.0f} s", file=sys.stderr, flush=True)
+
+        return show
+
+    def finish(self) -> None:
+        if self.is_terminal:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,407 @@
+"""What an evaluation says: who is ahead by how much, as a table, a sentence, JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from envs.kpis import KPI_NAMES
+from evaluation.runner import Played
+from evaluation.statistics import Interval, bootstrap_mean, holm, paired_difference, relative_change
+
+OBJECTIVES = {"reward": 1, "cost": -1, "cost_with_lateness": -1}  # +1: more is better
+COMPARED_METRICS = (
+    "reward",
+    "service_rate",
+    "on_time_share",
+    "late_share_5",
+    "lateness_mean_min",
+    "deadhead_km",
+    "km_per_served_trip",
+    "cost",
+)
+NUM_WORST_DAYS = 5
+SIGNIFICANCE = 0.05
+TABLE_WIDTH = 120
+
+
+@dataclass
+class Comparison:
+    """The paired difference of one metric between two policies on the same days."""
+
+    policy: str
+    against: str
+    metric: str
+    interval: Interval
+    p_value_holm: float = float("nan")  # corrected for all policies compared on this metric
+
+    @property
+    def is_significant(self) -> bool:
+        p_value = self.interval.p_value if math.isnan(self.p_value_holm) else self.p_value_holm
+        return self.interval.is_significant and p_value < SIGNIFICANCE
+
+
+@dataclass
+class Evaluation:
+    """
+    Policies that played the same days, and what follows from it.
+
+    Parameters
+    ----------
+    env_id, scenario, reward, objective
+        What was played and by what it is judged; ``objective`` is a key of OBJECTIVES.
+    rules, models
+        What each policy did on the same cases.
+    pools
+        Name to the names of models that differ in the training seed only: they stand for one method.
+    notes
+        What the reader has to know, one sentence each.
+    about
+        Further facts for the JSON (commit, versions, command, settings of the rules).
+    """
+
+    env_id: str
+    scenario: str
+    reward: str | None
+    objective: str
+    rules: list[Played]
+    models: list[Played] = field(default_factory=list)
+    pools: dict[str, list[str]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        played = self.played
+        if not played:
+            raise ValueError("evaluation: expected at least one policy, got none.")
+        labels = [case.label for case in played[0].cases]
+        for other in played[1:]:
+            if [case.label for case in other.cases] != labels:
+                raise ValueError(f"evaluation: '{other.policy}' played other days than '{played[0].policy}'.")
+        self.labels = labels
+        self.clusters = [case.cluster for case in played[0].cases]
+        self.best_rule = self._best(self.rules)
+        self.comparisons = self._compare() if self.best_rule is not None else []
+
+    @property
+    def played(self) -> list[Played]:
+        return [*self.models, *self.rules]
+
+    def of(self, name: str) -> list[Played]:
+        """The policy of that name, or the members of a pool."""
+        members = self.pools.get(name, [name])
+        return [played for played in self.played if played.policy in members]
+
+    def values(self, name: str, metric: str) -> np.ndarray:
+        """Per day: shape (num_days,), or (num_seeds, num_days) for a pool."""
+        rows = [played.values(metric) for played in self.of(name)]
+        return rows[0] if len(rows) == 1 else np.stack(rows)
+
+    def mean(self, name: str, metric: str) -> float:
+        """Mean over days on which the metric is defined, and over the seeds of a pool."""
+        return float(np.mean([played.mean(metric) for played in self.of(name)]))
+
+    def _best(self, candidates: Sequence[Played]) -> str | None:
+        """The candidate with the best mean of the objective; the earlier one of equals."""
+        sign = OBJECTIVES[self.objective]
+        means = [(sign * played.mean(self.objective), -i) for i, played in enumerate(candidates)]
+        known = [mean for mean in means if not math.isnan(mean[0])]
+        return candidates[-max(known)[1]].policy if known else None
+
+    def _compare(self) -> list[Comparison]:
+        assert self.best_rule is not None
+        others = [*self.pools, *(played.policy for played in self.played if played.policy != self.best_rule)]
+        metrics = list(dict.fromkeys((self.objective, *COMPARED_METRICS)))
+        comparisons = []
+        for metric in metrics:
+            reference = self.values(self.best_rule, metric)
+            if np.isnan(reference).all():
+                continue
+            rows = [
+                Comparison(
+                    name,
+                    self.best_rule,
+                    metric,
+                    paired_difference(self.values(name, metric), reference, self.clusters),
+                )
+                for name in others
+            ]
+            for row, p_value in zip(rows, holm([row.interval.p_value for row in rows]), strict=True):
+                row.p_value_holm = p_value
+            comparisons += rows
+        return comparisons
+
+    def comparison(self, name: str, metric: str | None = None) -> Comparison | None:
+        """``name`` against the best rule; None for the best rule itself."""
+        metric = metric or self.objective
+        return next((row for row in self.comparisons if (row.policy, row.metric) == (name, metric)), None)
+
+    @property
+    def focus(self) -> str | None:
+        """Whom the evaluation is about: the first pool of seeds, else the best model, else nobody."""
+        if self.pools:
+            return next(iter(self.pools))
+        return self._best(self.models)
+
+    # --- words --------------------------------------------------------------------------------------------------------
+
+    def verdict(self) -> str:
+        """One sentence: who wins, by how much, and whether that is significant."""
+        days = f"{len(set(self.clusters))} days"
+        objective = self.objective.replace("_", " ")
+        focus = self.focus
+        if self.best_rule is None:
+            if focus is None:
+                return f"No policy has a mean {objective}."
+            return (
+                f"{focus}: mean {objective} {number(self.mean(focus, self.objective))} on {days}; no rule played, so nobody "
+                "is beaten. Pass --compare-baseline."
+            )
+        sign = OBJECTIVES[self.objective]
+        if focus is not None:
+            row = self.comparison(focus)
+            assert row is not None
+            ahead = sign * row.interval.mean
+            word = "beats" if ahead > 0 else "loses to" if ahead < 0 else "equals"
+            return f"{focus} {word} the best rule, {self.best_rule}, by {self._by(row)} in {objective} per day on {days}."
+        others = [row for row in self.comparisons if row.metric == self.objective]
+        if not others:
+            return f"{self.best_rule} has a mean {objective} of {self._mean_of_best()} on {days}; nothing else played."
+        second = min(others, key=lambda row: -sign * row.interval.mean)
+        return (
+            f"{self.best_rule} is the best rule with a mean {objective} of {self._mean_of_best()} on {days}, ahead of "
+            f"{second.policy} by {self._by(second)}."
+        )
+
+    def _mean_of_best(self) -> str:
+        assert self.best_rule is not None
+        return number(self.mean(self.best_rule, self.objective))
+
+    def _by(self, row: Comparison) -> str:
+        low, high = sorted((abs(row.interval.low), abs(row.interval.high)))
+        spans_zero = row.interval.low < 0 < row.interval.high
+        interval = f"{number(row.interval.low)} to {number(row.interval.high)}" if spans_zero else f"{number(low)} to {number(high)}"
+        share = relative_change(abs(row.interval.mean), self._interval(row.against, row.metric))
+        percent = "" if share is None else f" = {100 * share:.1f} %"
+        significance = "significant" if row.is_significant else "not significant"
+        return f"{number(abs(row.interval.mean))}{percent} (95 % interval {interval}, {significance})"
+
+    def _interval(self, name: str, metric: str) -> Interval:
+        return bootstrap_mean(self.values(name, metric), self.clusters)
+
+    def worst_days(self) -> list[dict[str, Any]]:
+        """Where the model loses most to the best rule; without a model, the days that went worst for the best rule."""
+        sign = OBJECTIVES[self.objective]
+        focus = self.focus
+        name = focus or self.best_rule
+        if name is None:
+            return []
+        values = np.atleast_2d(self.values(name, self.objective)).mean(axis=0)
+        score = sign * values
+        against = None
+        if focus is not None and self.best_rule is not None:
+            against = self.values(self.best_rule, self.objective)
+            score = sign * (values - against)
+        order = [int(i) for i in np.argsort(score, kind="stable") if not math.isnan(score[i])][:NUM_WORST_DAYS]
+        rows = []
+        for i in order:
+            row = {"day": self.labels[i], "policy": name, self.objective: float(values[i])}
+            if against is not None:
+                row["best_rule"] = float(against[i])
+                row["difference"] = float(values[i] - against[i])
+            for kpi in ("num_bookings", "num_lost", "lateness_p95_min"):
+                row[kpi] = float(np.mean(np.atleast_2d(self.values(name, kpi))[:, i]))
+            rows.append(row)
+        return rows
+
+    def text(self) -> str:
+        """The table, notes, worst days and the verdict, for a terminal."""
+        parts = [self.headline(), "", *table(self), ""]
+        worst = self.worst_days()
+        if worst:
+            where = "against the best rule" if "difference" in worst[0] else "in themselves"
+            parts.append(f"Worst days of {worst[0]['policy']} {where}:")
+            for row in worst:
+                versus = ""
+                if "difference" in row:
+                    versus = f" (best rule {number(row['best_rule'])}, {signed(row['difference'])})"
+                parts.append(
+                    f"  day {row['day']}: {self.objective} {number(row[self.objective])}{versus}, "
+                    f"{row['num_lost']:.3g} of {row['num_bookings']:.0f} lost, late p95 {row['lateness_p95_min']:.0f} min"
+                )
+            parts.append("")
+        parts += [f"Note: {note}" for note in self.notes]
+        parts.append(self.verdict())
+        return "\n".join(parts)
+
+    def headline(self) -> str:
+        """What was played, in a line."""
+        days = f"{len(self.labels)} days {self.labels[0]} to {self.labels[-1]}"
+        if len(set(self.clusters)) != len(self.labels):
+            days = f"{len(self.labels)} rows of {len(set(self.clusters))} service days"
+        reward = "no reward" if self.reward is None else f"reward {self.reward}"
+        return f"{self.env_id} ({self.scenario}), {reward}, judged by {self.objective}, {days}"
+
+    # --- files --------------------------------------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the single days, as plain data."""
+        policies = {}
+        for name in [*self.pools, *(played.policy for played in self.played)]:
+            members = self.of(name)
+            objective = self._interval(name, self.objective)
+            policies[name] = {
+                "kind": "pool" if name in self.pools else "model" if members[0] in self.models else "rule",
+                "reward_mean": self.mean(name, "reward"),
+                "objective_mean": objective.mean,
+                "objective_ci_low": objective.low,
+                "objective_ci_high": objective.high,
+                "kpis": {kpi: self.mean(name, kpi) for kpi in KPI_NAMES},
+                "reward_terms": {term: float(np.mean([p.terms[term].mean() for p in members])) for term in members[0].terms},
+                "latency_ms_p50": float(np.mean([p.latency_ms[0] for p in members])),
+                "latency_ms_p99": float(np.mean([p.latency_ms[1] for p in members])),
+            }
+            if name in self.pools:
+                policies[name]["members"] = self.pools[name]
+        comparisons = [
+            {
+                "policy": row.policy,
+                "against": row.against,
+                "metric": row.metric,
+                "mean_difference": row.interval.mean,
+                "ci_low": row.interval.low,
+                "ci_high": row.interval.high,
+                "num_days": row.interval.num_days,
+                "p_value": row.interval.p_value,
+                "p_value_holm": row.p_value_holm,
+                "is_significant": row.is_significant,
+            }
+            for row in self.comparisons
+        ]
+        days = [int(label) if label.isdecimal() else label for label in self.labels]
+        return _plain(
+            {
+                "env_id": self.env_id,
+                "scenario": self.scenario,
+                "reward": self.reward,
+                "objective": self.objective,
+                "days": days,
+                "policies": policies,
+                "best_rule": self.best_rule,
+                "comparisons": comparisons,
+                "worst_days": self.worst_days(),
+                "verdict": self.verdict(),
+                "notes": self.notes,
+                **self.about,
+            }
+        )
+
+    def write(self, folder: str | Path) -> tuple[Path, Path]:
+        """Write evaluation.json and evaluation.csv (a row per policy and day) into ``folder``."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        json_path, csv_path = folder / "evaluation.json", folder / "evaluation.csv"
+        json_path.write_text(json.dumps(self.to_dict(), indent=2) + "\n")
+        terms = list(self.played[0].terms)
+        with csv_path.open("w", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["policy", "day", "service_day", "reward", *KPI_NAMES, *(f"term_{term}" for term in terms)])
+            for played in self.played:
+                for i, case in enumerate(played.cases):
+                    numbers = [played.reward[i], *(played.kpis[kpi][i] for kpi in KPI_NAMES)]
+                    numbers += [played.terms[term][i] for term in terms]
+                    cells = ["" if math.isnan(value) else f"{value:.6g}" for value in numbers]
+                    writer.writerow([played.policy, case.label, case.cluster, *cells])
+        return json_path, csv_path
+
+
+def _plain(value: Any) -> Any:
+    """JSON knows no nan: null stands for what is not defined."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return round(value, 6) if math.isfinite(value) else None
+    return value
+
+
+def number(value: float) -> str:
+    """Short enough for a table: no decimals from 1000 on."""
+    if math.isnan(value):
+        return "-"
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.1f}"
+
+
+def signed(value: float) -> str:
+    """As ``number``, with its sign."""
+    return "-" if math.isnan(value) else ("+" if value >= 0 else "") + number(value)
+
+
+def _percent(value: float) -> str:
+    return "-" if math.isnan(value) else f"{100 * value:.1f}"
+
+
+def table(evaluation: Evaluation) -> list[str]:
+    """
+    Lines of at most TABLE_WIDTH characters: policies by their mean objective, the best first.
+
+    KPIs are means over the days; ms is the time per decision, median / 99th percentile.
+    """
+    sign = OBJECTIVES[evaluation.objective]
+    names = [*evaluation.pools, *(played.policy for played in evaluation.played)]
+    names.sort(key=lambda name: -sign * _or(evaluation.mean(name, evaluation.objective), -sign * math.inf))
+    header = ("policy", evaluation.objective[:8], "vs best rule [95 %]", "served%", "ontime%", "p95late", "lost")
+    header += ("dead km", "km/trip", "ms p50/p99")
+    rows = []
+    for name in names:
+        row = evaluation.comparison(name)
+        if name == evaluation.best_rule:
+            difference = "best rule"
+        elif row is None:
+            difference = ""
+        else:
+            interval = row.interval
+            difference = f"{signed(interval.mean)} [{signed(interval.low)}, {signed(interval.high)}]"
+            difference += "" if row.is_significant else " n.s."
+        p50, p99 = (float(np.mean([p.latency_ms[i] for p in evaluation.of(name)])) for i in (0, 1))
+        rows.append(
+            (
+                name,
+                number(evaluation.mean(name, evaluation.objective)),
+                difference,
+                _percent(evaluation.mean(name, "service_rate")),
+                _percent(evaluation.mean(name, "on_time_share")),
+                number(evaluation.mean(name, "lateness_p95_min")),
+                number(evaluation.mean(name, "num_lost")),
+                number(evaluation.mean(name, "deadhead_km")),
+                number(evaluation.mean(name, "km_per_served_trip")),
+                "-" if math.isnan(p50) else f"{_ms(p50)}/{_ms(p99)}",
+            )
+        )
+    widths = [max(len(line[column]) for line in (header, *rows)) for column in range(len(header))]
+    # What is too wide is taken from the names.
+    widths[0] = max(16, min(widths[0], TABLE_WIDTH - sum(widths[1:]) - (len(widths) - 1)))
+    lines = []
+    for line in (header, *rows):
+        name = line[0] if len(line[0]) <= widths[0] else line[0][: widths[0] - 1] + "…"
+        cells = [name.ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
+        lines.append(" ".join(cells).rstrip())
+    lines.insert(1, "-" * min(TABLE_WIDTH, sum(widths) + len(widths) - 1))
+    return lines
+
+
+def _ms(value: float) -> str:
+    return f"{value:.2f}" if value < 10 else f"{value:.0f}"
+
+
+def _or(value: float, other: float) -> float:
+    return other if math.isnan(value) else value

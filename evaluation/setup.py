@@ -1,0 +1,133 @@
+"""Which world and which days: shared by ``evaluate.py`` and ``baselines.tune``."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from envs.scenario import Scenario
+from evaluation.runner import Case
+
+DEFAULT_SCENARIOS = {"Dispatch-v0": "short_shift", "DispatchDay-v0": "operating_day"}
+NUM_GENERATED_DAYS = 500  # of the selection days and of the report days
+FIRST_SELECTION_DAY = 1_000_000
+FIRST_REPORT_DAY = 2_000_000
+
+
+class SetupError(ValueError):
+    """A setting that can't be used; the message says where, what was expected, what came and what to do."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A sentence that helps with a misspelt name."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    return f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(known)}."
+
+
+def make_scenario(env_id: str, scenario: str | None, overrides: dict[str, Any]) -> Scenario:
+    """
+    The scenario of an environment, or the one named, with some values replaced.
+
+    Raises
+    ------
+    SetupError
+        For an unknown environment or scenario, or a value that can't be.
+    """
+    if env_id not in DEFAULT_SCENARIOS:
+        raise SetupError(f"--env {env_id}: unknown environment. {nearest(env_id, DEFAULT_SCENARIOS)}")
+    try:
+        return Scenario.load(scenario or DEFAULT_SCENARIOS[env_id], **overrides)
+    except (ValueError, FileNotFoundError) as error:
+        raise SetupError(str(error)) from error
+
+
+def parse_values(pairs: Sequence[str]) -> dict[str, Any]:
+    """``["load:2.0", "plan_improvement:false"]`` as plain values; nothing is evaluated as Python."""
+    import yaml
+
+    values = {}
+    for pair in pairs:
+        key, colon, text = pair.partition(":")
+        if not colon or not key or not text:
+            raise SetupError(f"--env-kwargs {pair}: expected key:value, such as load:2.0.")
+        values[key] = yaml.safe_load(text)
+    return values
+
+
+def parse_days(text: str) -> list[int]:
+    """Service day numbers from ``60-89`` or ``0-9,12``."""
+    numbers: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)(?:\s*-\s*(\d+))?\s*", part)
+        if not match or int(match[2] or match[1]) < int(match[1]):
+            raise SetupError(f"--days {text}: expected ranges such as 60-89 or 0-9,12; '{part.strip()}' is neither.")
+        numbers.extend(range(int(match[1]), int(match[2] or match[1]) + 1))
+    return numbers
+
+
+def service_day(label: str) -> int | None:
+    """The number at the end of a day's label, such as 60 in ``day-060``; None without one."""
+    numbers = re.findall(r"\d+", label)
+    return int(numbers[-1]) if numbers else None
+
+
+def generated_cases(first: int, count: int, scenario: Scenario) -> list[Case]:
+    """``count`` generated days from number ``first`` on."""
+    if not scenario.is_generated:
+        raise SetupError(
+            f"scenario {scenario.name}: its days come from files. Pass --days-from FOLDER (and --days, such as 60-89)."
+        )
+    if count < 1 or first < 0:
+        raise SetupError(f"days: expected at least one day from number 0 on, came {count} from {first}.")
+    return [Case(day, str(day), str(day)) for day in range(first, first + count)]
+
+
+def cases_from_folders(folders: Sequence[str], days: str | None, scenario: Scenario) -> list[Case]:
+    """
+    The days of folders with pairs of bookings and fleet files.
+
+    Several folders hold the same service days with other fleets or announcement times: these are one cluster.
+
+    Raises
+    ------
+    SetupError
+        When a folder does not exist, can't be read, or has none of the days.
+    """
+    from envs.files import read_days
+
+    wanted = None if days is None else set(parse_days(days))
+    max_lateness_min = float(scenario.rules_record()["max_lateness_min"][0])
+    cases = []
+    for folder in folders:
+        if not Path(folder).is_dir():
+            raise SetupError(f"--days-from {folder}: there is no such folder.")
+        try:
+            found = read_days(folder, default_travel=scenario.travel)
+        except (ValueError, OSError) as error:
+            raise SetupError(f"--days-from {folder}: {error}") from error
+        numbered = [(service_day(day.label), day) for day in found]
+        chosen = [(number, day) for number, day in numbered if wanted is None or number in wanted]
+        if not chosen:
+            there = sorted(number for number, _ in numbered if number is not None)
+            holds = f"service days {there[0]} to {there[-1]}" if there else "no day with a number"
+            raise SetupError(f"--days-from {folder}: it holds {holds}, none of --days {days}.")
+        for number, day in chosen:
+            label = day.label if len(folders) == 1 else f"{Path(folder).name}/{day.label}"
+            cluster = day.label if number is None else str(number)
+            cases.append(Case(day, label, cluster, len(day.unservable(max_lateness_min))))
+    return cases
+
+
+def check_sizes(cases: Sequence[Case], scenario: Scenario) -> None:
+    """Refuse days with more drivers than the environment has rows."""
+    for case in cases:
+        if not isinstance(case.day, int) and case.day.num_drivers > scenario.num_drivers:
+            raise SetupError(
+                f"the day {case.label} has {case.day.num_drivers} drivers but the environment was made for "
+                f"{scenario.num_drivers}. Pass --num-drivers {case.day.num_drivers} (the pair network needs no "
+                "retraining)."
+            )
