@@ -1,0 +1,77 @@
+"""Plan improvement saves without ever losing a trip."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from envs.improvement import improve_plans
+from envs.plans import plan_cost
+from envs.simulator import Simulator, default_rules
+from tests.envs.line import booking, driver, line_day
+
+
+def total_cost(simulator: Simulator) -> float:
+    return sum(plan_cost(simulator.world, 0, n) for n in range(simulator.world.clocks["num_drivers"][0]))
+
+
+def planned(simulator: Simulator) -> list[int]:
+    lengths = simulator.world.drivers["plan_len"][0]
+    return sorted(int(k) for n, size in enumerate(lengths) for k in simulator.world.plans[0, n, :size])
+
+
+def test_trips_given_to_the_wrong_drivers_change_places():
+    bookings = [booking("b0", (20, 21), (560, 580)), booking("b1", (0, 1), (560, 580))]
+    simulator = Simulator(line_day(bookings, [driver("d0", 0), driver("d1", 20)]))
+    simulator.assign("d0", "b0")
+    simulator.assign("d1", "b1")
+    # 40 + 2 min each before; each driver stands at the other's pickup: 2 + 2 min after
+    assert total_cost(simulator) == pytest.approx(84)
+    improve_plans(simulator.world, 0)
+    assert total_cost(simulator) == pytest.approx(4)
+    assert simulator.world.plans[0, :, 0].tolist() == [1, 0]
+    assert simulator.world.clocks["num_moved"][0] == 2
+
+
+def test_plans_that_can_not_be_improved_stay_as_they_are():
+    bookings = [booking("b0", (0, 1), (560, 580)), booking("b1", (20, 21), (560, 580))]
+    simulator = Simulator(line_day(bookings, [driver("d0", 0), driver("d1", 20)]))
+    simulator.assign("d0", "b0")
+    simulator.assign("d1", "b1")
+    before = simulator.world.bookings.copy()
+    improve_plans(simulator.world, 0)
+    assert simulator.world.clocks["num_moved"][0] == 0
+    for name in ("driver", "depart_min", "pickup_min", "dropoff_min", "approach_km"):
+        assert np.array_equal(simulator.world.bookings[name], before[name])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_no_trip_loses_its_place_and_the_cost_never_rises(data):
+    size = data.draw(st.integers(1, 12))
+    km = st.floats(0, 30)
+    bookings = [
+        booking(f"b{i}", (data.draw(km), data.draw(km)), (start, start + data.draw(st.integers(0, 60))))
+        for i, start in enumerate(data.draw(st.lists(st.integers(480, 640), min_size=size, max_size=size)))
+    ]
+    drivers = [driver(f"d{n}", data.draw(km)) for n in range(3)]
+    rules = default_rules()
+    rules["max_lateness_min"] = data.draw(st.sampled_from([0.0, 30.0]))
+    simulator = Simulator(line_day(bookings, drivers), rules)
+    for item in bookings:
+        for n in data.draw(st.permutations(range(3))):
+            try:
+                simulator.assign(f"d{n}", item.id)
+            except ValueError:
+                continue
+            break
+    simulator.advance(data.draw(st.integers(0, 5)))
+    cost, trips = total_cost(simulator), planned(simulator)
+    improve_plans(simulator.world, 0)
+    assert total_cost(simulator) <= cost + 1e-6
+    assert planned(simulator) == trips
+    world = simulator.world
+    lateness = (world.bookings["pickup_min"] - world.bookings["latest_pickup_min"])[0, trips]
+    assert np.all(lateness <= rules["max_lateness_min"][0] + 1e-5)
