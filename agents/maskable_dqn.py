@@ -12,6 +12,7 @@ from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
 from stable_baselines3.common.utils import polyak_update
+from stable_baselines3.common.vec_env import VecEnv
 from torch.nn import functional as F
 
 from agents.masking import MASK_KEY, random_feasible
@@ -20,6 +21,17 @@ from agents.replay import ClockReplayBuffer, ClockSamples, PrioritizedClockRepla
 from agents.schedules import FadingSchedule
 
 Self = TypeVar("Self", bound="MaskableDQN")
+
+
+def reward_bound(env: VecEnv | None, default: float = 1.0) -> float:
+    """What the environment's reward divides ``pair_reward`` by (``reward.RewardFunction.bound``); ``default`` without."""
+    if env is None:
+        return default
+    try:
+        payer = env.get_attr("payer", indices=[0])[0]
+    except AttributeError:
+        return default
+    return float(payer.function.bound) if payer is not None else default
 
 
 class MaskableDQN(DQN):
@@ -69,6 +81,8 @@ class MaskableDQN(DQN):
         Length of a return in ticks of the clock, and minutes of a tick; 0 ticks is the one-step return.
     reward_scale
         Rewards are divided by this inside the agent, so that Q-values stay of the order of 1; logged returns are not.
+        The pair network's ``pair_reward_scale`` is the environment's bound / ``reward_scale`` unless ``policy_kwargs``
+        says otherwise.
     double_q
         False: the target network both chooses and values a', as in DQN.
     prioritized
@@ -165,6 +179,8 @@ class MaskableDQN(DQN):
         self.reward_scale, self.double_q = reward_scale, double_q
         self.prioritized, self.priority_alpha, self.priority_beta = prioritized, priority_alpha, priority_beta
         self.averaging, self.exploration_decay, self.strict_masks = averaging, exploration_decay, strict_masks
+        if issubclass(self.policy_class, PairPolicy):
+            self.policy_kwargs.setdefault("pair_reward_scale", reward_bound(self.env) / reward_scale)
         if _init_setup_model:
             self._setup_model()
             assert isinstance(self.replay_buffer, ClockReplayBuffer)

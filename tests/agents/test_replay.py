@@ -36,8 +36,10 @@ def small_space(num_drivers: int = 2, num_bookings: int = 2, fd: int = 3, fb: in
 
 def observation(rng: np.random.Generator, space: spaces.Dict, num_envs: int, number: float = 0.0):
     """Random, with ``clock[0]`` saying which one it is, and an infeasible pair's rows not zero."""
-    obs = {key: rng.uniform(-1, 1, (num_envs, *box.shape)).astype(np.float32) for key, box in space.spaces.items()}
-    obs["action_mask"] = (rng.random((num_envs, *space["action_mask"].shape)) < 0.5).astype(np.int8)
+    obs = {
+        key: rng.uniform(-1, 1, (num_envs, *(box.shape or ()))).astype(np.float32) for key, box in space.spaces.items()
+    }
+    obs["action_mask"] = (rng.random((num_envs, *(space["action_mask"].shape or ()))) < 0.5).astype(np.int8)
     obs["action_mask"][:, 0] = 1
     obs["clock"][:, 0] = number
     return obs
@@ -121,7 +123,7 @@ def test_truncated_episode_is_not_taken_for_a_terminated_one():
 
 
 def test_reset_from_outside_is_a_seam():
-    buffer, seen = filled([1.0, 2.0], [5, 5], gamma=0.5, n_ticks=8)
+    buffer, _ = filled([1.0, 2.0], [5, 5], gamma=0.5, n_ticks=8)
     stranger = observation(np.random.default_rng(9), small_space(), 1, 0.9)
     for _ in range(2):
         buffer.add(stranger, stranger, np.array([0]), np.array([7.0]), np.array([False]), [{"elapsed_min": 5}])

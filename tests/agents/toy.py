@@ -30,6 +30,7 @@ class ToyDispatch(gym.Env):
     """
 
     observation_space: spaces.Dict
+    action_space: spaces.Discrete
     metadata = {"render_modes": []}  # noqa: RUF012
 
     def __init__(
