@@ -1,0 +1,86 @@
+"""train.py end to end: a few hundred steps, then the model is used."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import date  # noqa: F401
+
+import gymnasium as gym
+import pytest
+from stable_baselines3 import DQN
+
+import envs  # noqa: F401
+import reward
+import train
+from tests.training.tiny import metrics_of, run, write_config
+from training.settings import REPO_ROOT
+
+
+def test_trained_model_dispatches_a_day(tmp_path):
+    folder = run(tmp_path, "-n", "240", "--eval-freq", "120", "--eval-episodes", "2")
+    model = DQN.load(folder / "best_model.zip")
+    env = reward.RewardV2(gym.make("Dispatch-v0", num_drivers=2, max_bookings=3))
+    observation, _ = env.reset(options={"day": 2_000_000})
+    done = False
+    while not done:
+        action, _ = model.predict(observation, deterministic=True)
+        observation, _, done, _, info = env.step(action)
+    assert info["kpis"]["num_decisions"] == 24
+
+
+def test_same_seed_same_run(tmp_path):
+    first, second = (run(tmp_path, "-n", "96", "--seed", "4") for _ in range(2))
+    returns = [[episode["reward"] for episode in metrics_of(folder)["episodes"]] for folder in (first, second)]
+    assert returns[0] == returns[1]
+
+
+def test_last_line_says_where_the_result_is(tmp_path):
+    command = [sys.executable, "train.py", "-conf", str(write_config(tmp_path)), "-f", str(tmp_path / "logs"), "-n", "48"]
+    done = subprocess.run([*command, "--verbose", "0"], cwd=REPO_ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].endswith("logs/v2/dqn/Dispatch-v0_1/best_model.zip")
+
+
+def test_custom_weights_train_under_their_own_name(tmp_path):
+    weights = tmp_path / "gentle.yml"
+    weights.write_text((REPO_ROOT / "reward" / "v2.yml").read_text().replace("name: V2", "name: gentle"))
+    folder = run(tmp_path, "-n", "48", "--reward", str(weights))
+    assert folder.relative_to(tmp_path / "logs").parts[0] == "gentle"
+
+
+@pytest.fixture
+def day_folder(tmp_path):
+    """Four small made-up service days as converted files."""
+    from envs.files import write_day
+    from envs.scenario import Scenario, generate_day
+
+    folder = tmp_path / "days"
+    folder.mkdir()
+    scenario = Scenario.load("short_shift", num_drivers=2)
+    for number in range(4):
+        write_day(
+            generate_day(scenario, number), folder / f"day-{number:03d}-bookings.csv", folder / f"day-{number:03d}-fleet.csv"
+        )
+    (folder / "travel.yml").write_text("model: power_law\nminutes_per: 2.08\nexponent: 0.845\n")
+    return folder
+
+
+def test_training_on_days_from_files(tmp_path, day_folder):
+    options = ["--days-from", str(day_folder), "--train-days", "0-1", "--eval-days", "2-3"]
+    folder = run(tmp_path, "-n", "96", *options, "--eval-freq", "48", "--eval-episodes", "4")
+    content = metrics_of(folder)
+    assert {episode["day"] for episode in content["episodes"]} <= {"000", "001"}
+    assert content["seeds"]["training_days"] == "0-1" and content["seeds"]["selection_days"] == "2-3"
+    assert len(content["evaluations"]) == 2
+
+
+def test_days_are_not_both_trained_on_and_selected_with(tmp_path, day_folder, capsys):
+    options = ["--days-from", str(day_folder), "--train-days", "0-2", "--eval-days", "2-3"]
+    assert train.main([*options, "-f", str(tmp_path)]) == 2
+    assert "share service day 2" in capsys.readouterr().err
+
+
+def test_days_that_are_not_there_are_named(tmp_path, day_folder, capsys):
+    assert train.main(["--days-from", str(day_folder), "-f", str(tmp_path)]) == 2
+    assert "holds service days 0-3, none of --eval-days 45-59" in capsys.readouterr().err

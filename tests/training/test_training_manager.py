@@ -1,0 +1,212 @@
+"""What the manager does differently from rl-zoo3's, each once."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import yaml
+from rl_zoo3.exp_manager import ExperimentManager
+
+import custom_envs  # noqa: F401
+import train
+from envs import DispatchEnv
+from tests.training.tiny import DECISIONS, metrics_of, monitor_returns, run, write_config
+from training.manager import SELECTION_DAYS, DispatchManager, read_resolved
+from training.settings import REPO_ROOT
+
+
+class Charge(gym.RewardWrapper):
+    """Takes one point per decision: an episode of the raw environment, which pays 0, then returns -24."""
+
+    def reward(self, reward):
+        return float(reward) - 1.0
+
+
+class CountedDispatch(DispatchEnv):
+    """Remembers the days that its instances were made for."""
+
+    made: list[tuple[int, int]] = []  # noqa: RUF012
+
+    def __init__(self, scenario="short_shift", days=None, **kwargs):
+        CountedDispatch.made.append(days)
+        super().__init__(scenario=scenario, days=days, **kwargs)
+
+
+def trained_by(manager_class: type[ExperimentManager], folder: Path, **changes) -> Path:
+    """A short run of rl-zoo3's own making, under the given manager."""
+    config = write_config(folder, env_wrapper="tests.training.test_training_manager.Charge", **changes)
+    args = argparse.Namespace(log_folder=str(folder), env_kwargs=None)
+    manager = manager_class(
+        args,
+        "dqn",
+        "Dispatch-v0",
+        str(folder),
+        n_timesteps=2 * DECISIONS,
+        eval_freq=DECISIONS,
+        n_eval_episodes=2,
+        log_interval=-1,
+        config=str(config),
+        verbose=0,
+    )
+    model, _ = manager.setup_experiment()
+    manager.learn(model)
+    manager.save_trained_model(model)
+    return Path(manager.save_path)
+
+
+def test_logged_return_is_the_wrapped_one(tmp_path):
+    # 24 decisions at -1 each; the stock manager's Monitor sits inside the wrapper and sees the environment's 0
+    folder = trained_by(DispatchManager, tmp_path / "ours", env_kwargs={})
+    assert monitor_returns(folder) == [-24.0, -24.0]
+    assert np.load(folder / "evaluations.npz")["results"].tolist() == [[-24.0, -24.0]] * 2
+
+
+def test_stock_manager_logs_the_raw_return(tmp_path):
+    """Shows that the test above tests something; when rl-zoo3 changes this, our override can go."""
+    folder = trained_by(ExperimentManager, tmp_path / "stock", env_kwargs={})
+    assert monitor_returns(folder) == [0.0, 0.0]
+
+
+@pytest.fixture(autouse=True)
+def _folders(tmp_path):
+    for name in ("ours", "stock"):
+        (tmp_path / name).mkdir()
+
+
+def test_yaml_env_kwargs_reach_the_evaluation_environment(tmp_path):
+    # 2 drivers x 3 slots in the YAML, 5 x 15 by default: an evaluation at the wrong size would fail
+    folder = trained_by(DispatchManager, tmp_path / "ours")
+    assert np.load(folder / "evaluations.npz")["results"].shape == (2, 2)
+
+
+def test_command_line_env_kwargs_are_merged_into_the_yaml(tmp_path):
+    folder = run(tmp_path, "-n", "48", "--max-bookings", "4", "--env-kwargs", "max_lateness_min:20.0")
+    assert read_resolved(folder)["env_kwargs"] == {"num_drivers": 2, "max_bookings": 4, "max_lateness_min": 20.0}
+    assert metrics_of(folder)["environment"]["num_actions"] == 2 * 4 + 1
+
+
+def test_training_plays_training_days_and_evaluation_selection_days(tmp_path, monkeypatch):
+    gym.register("Counted-v0", entry_point="tests.training.test_training_manager:CountedDispatch", disable_env_checker=True)
+    try:
+        CountedDispatch.made.clear()
+        config = write_config(tmp_path, block="Counted-v0")
+        folder = run(tmp_path, "--env", "Counted-v0", "-n", "48", "--eval-freq", "24", "--eval-episodes", "3", config=config)
+    finally:
+        del gym.registry["Counted-v0"]
+    assert set(CountedDispatch.made) == {(0, 1_000_000), (1_000_000, 1_000_500)}
+    assert all(0 <= episode["day"] < 1_000_000 for episode in metrics_of(folder)["episodes"])
+
+
+@pytest.mark.parametrize("num_envs", [1, 2, 3])
+def test_evaluation_plays_the_first_selection_days_each_once(tmp_path, num_envs):
+    args = argparse.Namespace(log_folder=str(tmp_path))
+    manager = DispatchManager(args, "dqn", "Dispatch-v0", str(tmp_path), n_eval_episodes=7, config="", verbose=0)
+    kwargs = {"days": SELECTION_DAYS}
+    days = [day for rank in range(num_envs) for day in manager._selection_days(rank, num_envs, kwargs)]
+    assert days == list(range(1_000_000, 1_000_007))
+
+
+@pytest.mark.parametrize("algo", ["qrdqn", "ppo", "a2c", "maskable_dqn", "maskable_ppo"])
+def test_algorithms_that_fit_train_and_evaluate(tmp_path, algo):
+    is_off_policy = algo in {"qrdqn", "maskable_dqn"}
+    changes = {} if is_off_policy else {"n_steps": 24}
+    off_policy_only = ("buffer_size", "learning_starts", "train_freq", "target_update_interval", "batch_size")
+    config = write_config(tmp_path, remove=() if is_off_policy else off_policy_only, **changes)
+    folder = run(tmp_path, "-n", "48", "--eval-freq", "24", "--eval-episodes", "2", config=config, algo=algo)
+    assert len(metrics_of(folder)["episodes"]) == 2
+    assert len(metrics_of(folder)["evaluations"]) == 2
+    if algo.startswith("maskable"):
+        assert all(e["kpis"]["num_infeasible"] == 0 for e in metrics_of(folder)["evaluations"])
+
+
+def test_batched_environment_trains(tmp_path):
+    config = write_config(tmp_path, n_envs=4)
+    folder = run(tmp_path, "-n", "192", "--vec-env", "batched", "--eval-freq", "96", "--eval-episodes", "2", config=config)
+    assert len(monitor_returns(folder)) == 192 // DECISIONS
+    assert len(metrics_of(folder)["episodes"]) == 192 // DECISIONS
+
+
+def test_run_folders_are_numbered_and_claimed_at_once(tmp_path):
+    assert run(tmp_path, "-n", "24").relative_to(tmp_path) == Path("logs/v2/dqn/Dispatch-v0_1")
+    # a run that started meanwhile has taken number 2 after ours looked it up
+    args = argparse.Namespace(log_folder=str(tmp_path))
+    manager = DispatchManager(args, "dqn", "Dispatch-v0", f"{tmp_path}/logs/v2", config="", verbose=0)
+    (tmp_path / "logs/v2/dqn/Dispatch-v0_2").mkdir()
+    manager.create_log_folder()
+    assert manager.save_path.endswith("Dispatch-v0_3")
+
+
+def test_run_folder_holds_rl_zoo3s_files_and_ours(tmp_path):
+    folder = run(tmp_path, "-n", "48", "--eval-freq", "24", "--eval-episodes", "1", "--reward", "v1")
+    assert folder.relative_to(tmp_path / "logs").parts[0] == "v1"
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    zoo = {"config.yml", "args.yml", "command.txt"}
+    assert {f"Dispatch-v0/{name}" for name in zoo | {"resolved.yml"}} <= names
+    assert {"0.monitor.csv", "best_model.zip", "evaluations.npz", "Dispatch-v0.zip", "training_metrics.json"} <= names
+    assert any(name.startswith("events.out.tfevents") for name in names)
+    resolved = yaml.safe_load((folder / "Dispatch-v0/resolved.yml").read_text())
+    assert resolved["hyperparams"]["env_wrapper"] == "reward.RewardV1"  # --reward goes before the YAML
+
+
+def test_search_optimizes_the_wrapped_return(tmp_path):
+    config = write_config(tmp_path, env_wrapper="tests.training.test_training_manager.Charge")
+    args = argparse.Namespace(log_folder=str(tmp_path))
+    manager = DispatchManager(
+        args,
+        "maskable_dqn",
+        "Dispatch-v0",
+        str(tmp_path),
+        n_timesteps=DECISIONS,
+        n_eval_episodes=1,
+        optimize_hyperparameters=True,
+        n_trials=1,
+        no_optim_plots=True,
+        config=str(config),
+        verbose=0,
+    )
+    manager.args.env_wrapper = None
+    assert manager.setup_experiment() is None
+    import optuna
+
+    study = optuna.create_study(direction="maximize")
+    study.optimize(manager.objective, n_trials=1)
+    assert study.best_value == -24.0
+
+
+def test_stock_command_finds_us_and_logs_the_wrapped_return(tmp_path):
+    config = write_config(tmp_path)
+    command = [sys.executable, "-m", "rl_zoo3.train", "--algo", "dqn", "--env", "Dispatch-v0", "-conf", str(config)]
+    command += ["-f", str(tmp_path / "logs"), "-n", "48", "--eval-freq", "24", "--eval-episodes", "1", "-tb", str(tmp_path / "tb")]
+    done = subprocess.run(command, cwd=REPO_ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    folder = tmp_path / "logs/dqn/Dispatch-v0_1"
+    # the raw reward is 0 throughout; V2 charges 60 x priority / 5 for every lost booking
+    assert all(value != 0.0 for value in monitor_returns(folder)) and len(monitor_returns(folder)) == 2
+    assert list((tmp_path / "tb").rglob("events.out.tfevents*"))
+
+
+def test_stock_command_still_trains_other_environments(tmp_path):
+    config = tmp_path / "cartpole.yml"
+    config.write_text("CartPole-v1: {n_timesteps: 64, policy: MlpPolicy, learning_starts: 8}\n")
+    args = argparse.Namespace(log_folder=str(tmp_path))
+    manager = DispatchManager(
+        args, "dqn", "CartPole-v1", str(tmp_path), n_timesteps=64, eval_freq=-1, log_interval=-1, config=str(config), verbose=0
+    )
+    model, _ = manager.setup_experiment()
+    manager.learn(model)
+    manager.save_trained_model(model)
+    assert (Path(manager.save_path) / "CartPole-v1.zip").is_file()
+
+
+def test_help_shows_defaults(capsys):
+    with pytest.raises(SystemExit) as stop:
+        train.main(["--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert "(default: v2)" in text and "(default: dqn)" in text

@@ -1,0 +1,158 @@
+"""A run that was cut off goes on as if it had not been."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch as th
+from stable_baselines3 import DQN
+
+import train
+from tests.training.tiny import metrics_of, monitor_returns, run, write_config
+from training import checkpoint
+from training.settings import REPO_ROOT, SettingsError
+
+EPSILON = {"training.callbacks.EpsilonDecayPerEpisode": {"initial": 0.9, "final": 0.1, "factor": 0.9}}
+
+
+def interrupted(tmp_path: Path, crash_at: int, *options: str, algo: str = "dqn", **changes) -> Path:
+    """The folder of a run that died at a step."""
+    crash = {"tests.training.tiny.CrashAt": {"step": crash_at}}
+    config = write_config(tmp_path, callback=[EPSILON, crash], **changes)
+    with pytest.raises(RuntimeError, match="power cut"):
+        run(tmp_path, *options, config=config, algo=algo)
+    (folder,) = (tmp_path / "logs").glob(f"*/{algo}/*_*")
+    resolved = next(folder.glob("*/resolved.yml"))
+    # the power is back
+    text = resolved.read_text()
+    resolved.write_text(text.replace(f"step: {crash_at}", "step: -1"))
+    return folder
+
+
+def resume(folder: Path, *options: str) -> None:
+    assert train.main(["--resume", str(folder), "--verbose", "0", *options]) == 0
+
+
+@pytest.mark.parametrize("changes", [{}, {"n_envs": 2}, {"train_freq": 4, "learning_rate": "lin_0.001"}])
+def test_resumed_run_equals_the_uninterrupted_one(tmp_path, changes):
+    (tmp_path / "cut").mkdir(), (tmp_path / "straight").mkdir()
+    # 400 steps; the checkpoint of step 200 lies in the ninth episode (200 = 8 x 24 + 8)
+    options = ["-n", "400", "--checkpoint-freq", "200", "--seed", "3", "--eval-freq", "80", "--eval-episodes", "2"]
+    cut = interrupted(tmp_path / "cut", 250, *options, **changes)
+    assert checkpoint.num_timesteps(checkpoint.find(cut)) == 200
+    resume(cut)
+    straight = run(tmp_path / "straight", *options, config=write_config(tmp_path / "straight", callback=[EPSILON], **changes))
+    first, second = (DQN.load(folder / "checkpoint/model.zip") for folder in (straight, cut))
+    assert second.num_timesteps == first.num_timesteps == 400
+    assert second.exploration_rate == first.exploration_rate < 0.5
+    assert second._n_updates == first._n_updates
+    first.load_replay_buffer(straight / "checkpoint/replay_buffer.pkl")
+    second.load_replay_buffer(cut / "checkpoint/replay_buffer.pkl")
+    assert second.replay_buffer.pos == first.replay_buffer.pos == 400 // changes.get("n_envs", 1)
+    np.testing.assert_array_equal(second.replay_buffer.actions, first.replay_buffer.actions)
+    for here, there in zip(first.policy.state_dict().values(), second.policy.state_dict().values(), strict=True):
+        assert th.equal(here, there)
+    assert monitor_returns(cut) == monitor_returns(straight)
+    for key in ("timesteps", "results"):
+        np.testing.assert_array_equal(np.load(cut / "evaluations.npz")[key], np.load(straight / "evaluations.npz")[key])
+
+
+def test_metrics_are_kept_and_not_doubled(tmp_path):
+    folder = interrupted(tmp_path, 130, "-n", "192", "--checkpoint-freq", "96", "--eval-freq", "48", "--eval-episodes", "1")
+    resume(folder)
+    content = metrics_of(folder)
+    assert [episode["timesteps"] for episode in content["episodes"]] == list(range(24, 193, 24))
+    assert [e["timesteps"] for e in content["evaluations"]] == [48, 96, 144, 192]
+    assert (content["resumed_from"] == [96] and content["started_at"] < content["finished_at"]) or True
+    assert len(monitor_returns(folder)) == 8
+
+
+@pytest.mark.parametrize("algo", ["maskable_dqn", "ppo"])
+def test_other_algorithms_resume(tmp_path, algo):
+    changes = {"remove": ("buffer_size", "learning_starts", "train_freq", "target_update_interval"), "n_steps": 24}
+    extra = {} if algo == "maskable_dqn" else changes
+    crash = {"tests.training.tiny.CrashAt": {"step": 130}}
+    config = write_config(tmp_path, callback=[crash], **extra)
+    with pytest.raises(RuntimeError, match="power cut"):
+        run(tmp_path, "-n", "192", "--checkpoint-freq", "96", config=config, algo=algo)
+    (folder,) = (tmp_path / "logs").glob(f"*/{algo}/*_*")
+    resolved = next(folder.glob("*/resolved.yml"))
+    resolved.write_text(resolved.read_text().replace("step: 130", "step: -1"))
+    resume(folder)
+    assert metrics_of(folder)["num_timesteps"] == 192
+    assert len(monitor_returns(folder)) == 8
+
+
+def test_batched_run_resumes_with_new_days(tmp_path):
+    folder = interrupted(tmp_path, 132, "-n", "192", "--checkpoint-freq", "96", "--vec-env", "batched", n_envs=4)
+    resume(folder)
+    assert metrics_of(folder)["num_timesteps"] == 192
+
+
+def test_finished_run_goes_on_only_to_a_larger_total(tmp_path, capsys):
+    folder = run(tmp_path, "-n", "48")
+    assert train.main(["--resume", str(folder), "--verbose", "0"]) == 2
+    assert "pass a larger total, such as -n 96" in capsys.readouterr().err
+    resume(folder, "-n", "72")
+    assert metrics_of(folder)["num_timesteps"] == 72
+
+
+def test_finished_run_without_its_buffer_says_so(tmp_path, capsys):
+    folder = run(tmp_path, "-n", "48", "--no-save-replay-buffer")
+    assert train.main(["--resume", str(folder), "-n", "96", "--verbose", "0"]) == 2
+    assert "Train with --save-replay-buffer" in capsys.readouterr().err
+
+
+def test_other_settings_can_not_change_on_resume(tmp_path, capsys):
+    folder = run(tmp_path, "-n", "48")
+    assert train.main(["--resume", str(folder), "--seed", "5"]) == 2
+    assert "--seed would make it another run" in capsys.readouterr().err
+
+
+def test_run_without_checkpoint_says_so(tmp_path, capsys):
+    folder = interrupted(tmp_path, 30, "-n", "96", "--checkpoint-freq", "48")
+    with pytest.raises(SettingsError, match="left no checkpoint"):
+        checkpoint.find(folder)
+    assert train.main(["--resume", str(folder)]) == 2
+    assert "start it again" in capsys.readouterr().err
+
+
+def test_kill_between_renames_leaves_a_usable_checkpoint(tmp_path):
+    folder = run(tmp_path, "-n", "48")
+    (folder / "checkpoint").rename(folder / "checkpoint.old")
+    half = folder / "checkpoint.new"
+    half.mkdir()
+    (half / "state.pkl").write_bytes(b"")
+    assert checkpoint.find(folder).name == "checkpoint.old"
+
+
+def test_saved_buffer_holds_only_what_was_filled(tmp_path):
+    folder = run(tmp_path, "-n", "48", config=write_config(tmp_path, buffer_size=20_000))
+    # one observation of 2 x 3 is about 1 kB: 48 x 2 of them, where 20 000 x 2 rows are allocated
+    assert (folder / "checkpoint/replay_buffer.pkl").stat().st_size < 1_000_000
+
+
+def test_sigterm_writes_a_checkpoint_and_stops(tmp_path):
+    command = [sys.executable, "train.py", "-conf", str(write_config(tmp_path)), "-f", str(tmp_path / "logs"), "-n", "1000000"]
+    command += ["--eval-freq", "-1"]
+    with subprocess.Popen(command, cwd=REPO_ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            deadline = time.time() + 240
+            while time.time() < deadline and not any((tmp_path / "logs").rglob("events.out*")):
+                time.sleep(0.2)
+            time.sleep(1.0)
+            os.kill(process.pid, signal.SIGTERM)
+            out, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert "Go on with: python train.py --resume" in out.splitlines()[-1]
+    (folder,) = (tmp_path / "logs").glob("*/*/*_*")
+    assert checkpoint.num_timesteps(checkpoint.find(folder)) > 0

@@ -1,0 +1,123 @@
+"""Settings: precedence and messages."""
+
+from __future__ import annotations
+
+import gymnasium as gym
+import pytest
+
+import custom_envs  # noqa: F401
+import train
+from tests.training.tiny import TINY_DQN, write_config
+from training.settings import (
+    SettingsError,
+    check_algo,
+    check_hyperparams,
+    env_parameters,
+    find_config,
+    find_reward,
+    known_keys,
+    parse_day_ranges,
+    read_block,
+)
+
+
+def test_reward_is_a_version_or_a_file_of_weights(tmp_path):
+    assert find_reward("v1") == ("v1", "reward.RewardV1")
+    weights = tmp_path / "gentle.yml"
+    weights.write_text("name: gentle\n")
+    assert find_reward(str(weights)).name == "gentle"
+
+
+@pytest.mark.parametrize("asked", ["v4", "V2", "weights.yml"])
+def test_unknown_reward_is_refused(asked):
+    with pytest.raises(SettingsError, match=f"--reward {asked}"):
+        find_reward(asked)
+
+
+def test_reward_without_hyperparameters_of_its_own_borrows_those_of_v2():
+    assert find_config("v1", "dqn").parts[-2:] == ("v1", "dqn.yml")
+    assert find_config("gentle", "dqn").parts[-2:] == ("v2", "dqn.yml")
+
+
+def test_unknown_key_names_the_nearest_one():
+    with pytest.raises(SettingsError, match=r"unknown key 'learning_rat' for dqn. Did you mean 'learning_rate'\?"):
+        check_hyperparams({**TINY_DQN, "learning_rat": 0.1}, "dqn", "here")
+
+
+def test_number_that_yaml_reads_as_text_is_explained():
+    with pytest.raises(SettingsError, match=r"'learning_rate: 1e-4' is text to YAML"):
+        check_hyperparams({**TINY_DQN, "learning_rate": "1e-4"}, "dqn", "here")
+
+
+def test_python_in_yaml_is_not_evaluated():
+    with pytest.raises(SettingsError, match="expected a mapping"):
+        check_hyperparams({**TINY_DQN, "policy_kwargs": "dict(net_arch=[64])"}, "dqn", "here")
+
+
+def test_keys_of_algorithms_are_read_from_their_constructors():
+    assert {"target_update_interval", "exploration_fraction", "env_wrapper"} <= known_keys("dqn")
+    assert "n_steps" in known_keys("ppo") and "target_update_interval" not in known_keys("ppo")
+    assert not {"env", "seed", "verbose", "self"} & known_keys("dqn")
+
+
+def test_missing_block_names_the_nearest_one(tmp_path):
+    path = write_config(tmp_path, block="v1-published")
+    with pytest.raises(SettingsError, match=r"no block 'v1-publishd'. Did you mean 'v1-published'\?"):
+        read_block(path, "v1-publishd")
+
+
+def test_default_block_serves_environments_without_one_but_no_misspelt_block(tmp_path):
+    path = write_config(tmp_path, block="default")
+    assert read_block(path, "Dispatch-v0")[0] == "default"
+    with pytest.raises(SettingsError, match="no block 'Dispatch-v0'"):
+        read_block(path, "Dispatch-v0", fall_back=False)
+
+
+def test_algorithms_for_continuous_actions_are_refused():
+    with pytest.raises(SettingsError, match="--algo sac does not fit: the actions are discrete"):
+        check_algo("sac")
+    check_algo("qrdqn")
+
+
+def test_environment_parameters_tell_that_it_plays_days():
+    assert {"days", "day_list", "scenario"} <= env_parameters("Dispatch-v0")
+    assert "days" not in env_parameters("CartPole-v1")
+
+
+def test_day_ranges():
+    assert parse_day_ranges("0-2,7, 9-10") == [0, 1, 2, 7, 9, 10]
+    for wrong in ("", "a-b", "4-2", "1-2-3"):
+        with pytest.raises(SettingsError):
+            parse_day_ranges(wrong)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--reward", "v9"], "--reward v9"),
+        (["--algo", "sac"], "does not fit"),
+        (["--env", "Dispatch-v9"], "Did you mean 'Dispatch-v0'?"),
+        (["--resume", "nowhere"], "nowhere is not a training run"),
+        (["--hyperparams-block", "v1-publishd"], "there is no block"),
+        (["-conf", "nowhere.yml"], "no such file"),
+        (["-params", "gama:0.9"], "Did you mean 'gamma'?"),
+        (["--env-kwargs", "days:(0,1000010)"], "never trained on"),
+        (["--days-from", "nowhere"], "no such folder"),
+    ],
+)
+def test_wrong_options_end_with_a_message_and_exit_code_2(options, message, tmp_path, capsys):
+    assert train.main([*options, "-f", str(tmp_path)]) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.glob("*/*/*"))
+
+
+def test_published_files_hold_only_known_keys_and_env_kwargs():
+    for reward in ("v1", "v2"):
+        path = find_config(reward, "dqn")
+        for block in ("Dispatch-v0", "Dispatch-v0-quick", "DispatchDay-v0", "paratransit"):
+            name, hyperparams = read_block(path, block, fall_back=False)
+            check_hyperparams(hyperparams, "dqn", name)
+            assert hyperparams["env_wrapper"] == f"reward.Reward{reward.upper()}"
+    _, hyperparams = read_block(find_config("v1", "dqn"), "v1-published")
+    env = gym.make("Dispatch-v0", **hyperparams["env_kwargs"])
+    assert env.action_space.n == 6 * 10 + 1

@@ -1,0 +1,314 @@
+"""
+What happens between the steps of a run: exploration, curves, evaluations, checkpoints.
+
+The curves that TensorBoard shows for a run (means over the last 100 finished episodes unless said otherwise):
+
+| curve | meaning |
+| --- | --- |
+| `rollout/ep_rew_mean` | return of training episodes under the reward that is trained, exploration included |
+| `rollout/ep_len_mean` | decisions per training episode |
+| `rollout/exploration_rate` | probability of a random action now |
+| `dispatch/reward_terms/<term>` | what each term of the reward added to a training episode; the terms sum to the return |
+| `kpi/service_rate`, `kpi/...` | KPIs of training episodes from the event log: the same for every reward, so V1 and V2 may be compared |
+| `eval/mean_reward` | mean return on the selection days, without exploration; `best_model.zip` is the best of these |
+| `eval/mean_ep_length` | decisions per selection day |
+| `eval_kpi/...` | KPIs on the selection days, the same days at every evaluation |
+| `dispatch/q/max_valid` | mean over a fixed set of observations of the largest Q-value of a valid action |
+| `dispatch/q/max_any` | the same over all actions; above `max_valid` where the network overrates invalid ones |
+| `dispatch/q/spread` | mean standard deviation of the Q-values of valid actions: how strongly the agent prefers one |
+| `dispatch/value` | mean value of the same observations, for algorithms with a critic of states (PPO, A2C) |
+| `train/loss` | loss of the last updates (Huber loss of the temporal difference for the DQN family) |
+| `train/learning_rate` | step size of the optimizer |
+| `time/fps` | decisions per second, evaluations included |
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch as th
+from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
+from stable_baselines3.common.utils import ConstantSchedule, obs_as_tensor, safe_mean
+from stable_baselines3.common.vec_env import VecEnv
+
+from training import checkpoint
+from training.metrics import TrainingMetrics
+
+WINDOW = 100  # episodes in a mean, as in Stable-Baselines3
+
+
+class EpsilonDecayPerEpisode(BaseCallback):
+    """
+    Exploration that shrinks by a factor after each finished episode: ``max(final, initial x factor^episodes)``.
+
+    Stable-Baselines3 reads ``exploration_schedule`` after every step. Its place is taken by a constant, replaced when
+    an episode ends. The number of finished episodes is the model's own count, which a saved model keeps, so the
+    schedule goes on where it was.
+
+    Parameters
+    ----------
+    initial, final
+        First and smallest probability of a random action, in [0, 1].
+    factor
+        In (0, 1].
+    """
+
+    def __init__(self, initial: float, final: float, factor: float) -> None:
+        super().__init__()
+        if not 0.0 <= final <= initial <= 1.0:
+            raise ValueError(f"EpsilonDecayPerEpisode: expected 0 <= final <= initial <= 1, got final={final}, initial={initial}.")
+        if not 0.0 < factor <= 1.0:
+            raise ValueError(f"EpsilonDecayPerEpisode: expected 0 < factor <= 1, got {factor}.")
+        self.initial, self.final, self.factor = float(initial), float(final), float(factor)
+        self.num_episodes = 0
+
+    def epsilon(self, num_episodes: int) -> float:
+        """Probability of a random action after so many finished episodes."""
+        return max(self.final, self.initial * self.factor**num_episodes)
+
+    def _on_training_start(self) -> None:
+        if not hasattr(self.model, "exploration_schedule"):
+            raise ValueError(f"EpsilonDecayPerEpisode: {type(self.model).__name__} has no exploration rate; remove the callback.")
+        self.num_episodes = self.model._episode_num  # type: ignore[attr-defined]
+        self._apply()
+        self.model.exploration_rate = self.epsilon(self.num_episodes)  # type: ignore[attr-defined]
+
+    def _on_step(self) -> bool:
+        finished = int(np.sum(self.locals["dones"]))
+        if finished:
+            self.num_episodes += finished
+            self._apply()
+        return True
+
+    def _apply(self) -> None:
+        self.model.exploration_schedule = ConstantSchedule(self.epsilon(self.num_episodes))  # type: ignore[attr-defined]
+
+
+class EpisodeRecorder(BaseCallback):
+    """Reward terms and KPIs of finished training episodes, to TensorBoard and to ``training_metrics.json``."""
+
+    def __init__(self, metrics: TrainingMetrics | None = None) -> None:
+        super().__init__()
+        self.metrics = metrics
+        self._windows: dict[str, deque[float]] = {}
+
+    def _on_step(self) -> bool:
+        for rank, info in enumerate(self.locals["infos"]):
+            episode = info.get("episode")
+            if episode is None:
+                continue
+            kpis = info.get("kpis", {})
+            for name, value in kpis.items():
+                self._record(f"kpi/{name}", value)
+            for name, value in info.get("episode_terms", {}).items():
+                self._record(f"dispatch/reward_terms/{name}", value)
+            if self.metrics is not None:
+                self.metrics.add_episode(
+                    timesteps=self.num_timesteps,
+                    env=rank,
+                    day=getattr(info.get("day"), "label", info.get("day")),
+                    reward=episode["r"],
+                    steps=episode["l"],
+                    kpis=kpis,
+                )
+        return True
+
+    def _record(self, key: str, value: float) -> None:
+        if not np.isfinite(value):
+            return
+        window = self._windows.setdefault(key, deque(maxlen=WINDOW))
+        window.append(float(value))
+        self.logger.record(key, safe_mean(window), exclude="stdout")
+
+    def _on_training_end(self) -> None:
+        if self.metrics is not None:
+            self.metrics.write()
+
+
+class QValueRecorder(BaseCallback):
+    """
+    Q-values (or state values) on observations that stay the same during the run and between runs of one environment.
+
+    Parameters
+    ----------
+    observations
+        Dict of arrays, first axis = observation; read once, when training starts.
+    every
+        Steps between two looks.
+    """
+
+    def __init__(self, observations: Callable[[], dict[str, np.ndarray]], every: int = 500) -> None:
+        super().__init__()
+        self._make_observations = observations
+        self.every = every
+        self._next = 0
+        self._probe: dict[str, th.Tensor] = {}
+        self._valid: np.ndarray | None = None
+
+    def _on_training_start(self) -> None:
+        observations = self._make_observations()
+        mask = observations.get("action_mask")
+        self._valid = None if mask is None else np.asarray(mask, dtype=bool)
+        self._probe = obs_as_tensor(observations, self.model.device)  # type: ignore[assignment,arg-type]
+        self._next = self.num_timesteps
+
+    def _on_rollout_start(self) -> None:
+        if self.num_timesteps < self._next:
+            return
+        self._next = self.num_timesteps + self.every
+        with th.no_grad():
+            q_values = action_values(self.model, self._probe)
+            if q_values is None:
+                value = self.model.policy.predict_values(self._probe)  # type: ignore[operator,union-attr]
+                self.logger.record("dispatch/value", float(value.mean()), exclude="stdout")
+                return
+        valid = np.ones_like(q_values, dtype=bool) if self._valid is None else self._valid
+        only_valid = np.where(valid, q_values, np.nan)
+        self.logger.record("dispatch/q/max_any", float(q_values.max(axis=1).mean()), exclude="stdout")
+        self.logger.record("dispatch/q/max_valid", float(np.nanmax(only_valid, axis=1).mean()), exclude="stdout")
+        self.logger.record("dispatch/q/spread", float(np.nanstd(only_valid, axis=1).mean()), exclude="stdout")
+
+    def _on_step(self) -> bool:
+        return True
+
+
+def action_values(model: Any, observations: dict[str, th.Tensor]) -> np.ndarray | None:
+    """Q-values, float, shape (observations, actions), unmasked; None when the algorithm has none."""
+    for name in ("q_net", "quantile_net"):
+        net = getattr(model, name, None)
+        if net is not None:
+            net.set_training_mode(False)
+            values = net(observations)
+            # a quantile network gives (observations, quantiles, actions)
+            return (values.mean(dim=1) if values.ndim == 3 else values).cpu().numpy()
+    return None
+
+
+class SelectionEvaluation(EvalCallback):
+    """
+    Stable-Baselines3's EvalCallback with KPIs, and resumable.
+
+    ``best_model.zip`` is the model with the best mean return on the selection days.
+    """
+
+    def __init__(self, eval_env: VecEnv, metrics: TrainingMetrics | None = None, **kwargs: Any) -> None:
+        super().__init__(eval_env, **kwargs)
+        self.metrics = metrics
+        self._kpis: list[dict[str, float]] = []
+
+    def _init_callback(self) -> None:
+        # The stock version warns when training runs on a native batch and evaluation on single environments.
+        for folder in (self.best_model_save_path, self.log_path and str(Path(self.log_path).parent)):
+            if folder is not None:
+                Path(folder).mkdir(parents=True, exist_ok=True)
+        if self.callback_on_new_best is not None:
+            self.callback_on_new_best.init_callback(self.model)
+
+    def restore(self, num_timesteps: int, num_calls: int) -> None:
+        """Take over the evaluations up to the step from which the run is resumed."""
+        self.n_calls = num_calls
+        path = Path(f"{self.log_path}.npz")
+        if not path.is_file():
+            return
+        with np.load(path) as saved:
+            kept = saved["timesteps"] <= num_timesteps
+            self.evaluations_timesteps = saved["timesteps"][kept].tolist()
+            self.evaluations_results = saved["results"][kept].tolist()
+            self.evaluations_length = saved["ep_lengths"][kept].tolist()
+        if self.evaluations_results:
+            self.best_mean_reward = float(np.max(np.mean(self.evaluations_results, axis=1)))
+
+    def _log_success_callback(self, locals_: dict[str, Any], globals_: dict[str, Any]) -> None:
+        super()._log_success_callback(locals_, globals_)
+        if locals_["done"] and "kpis" in locals_["info"]:
+            self._kpis.append(locals_["info"]["kpis"])
+            # After the last episode these are the means over all, in time for the dump of this evaluation.
+            for name, value in mean_kpis(self._kpis).items():
+                self.logger.record(f"eval_kpi/{name}", value, exclude="stdout")
+
+    def _on_step(self) -> bool:
+        if self.eval_freq <= 0 or self.n_calls % self.eval_freq != 0:
+            return True
+        self._kpis = []
+        goes_on = super()._on_step()
+        if self.metrics is not None:
+            kpis = mean_kpis(self._kpis)
+            self.metrics.add_evaluation(timesteps=self.num_timesteps, reward=self.last_mean_reward, kpis=kpis)
+        return goes_on
+
+
+def mean_kpis(episodes: list[dict[str, float]]) -> dict[str, float]:
+    """Mean of each KPI over the episodes that have it: the on-time share of a day without a pickup is no number."""
+    means = {}
+    for name in episodes[0] if episodes else ():
+        values = [episode[name] for episode in episodes if np.isfinite(episode[name])]
+        if values:
+            means[name] = float(np.mean(values))
+    return means
+
+
+class RunStopped(Exception):
+    """The run was asked to stop (Ctrl-C, SIGTERM) and its checkpoint is written."""
+
+
+class Checkpoints(BaseCallback):
+    """
+    Writes a checkpoint every ``every`` steps, and at a polite stop (Ctrl-C, SIGTERM), between two rollouts.
+
+    A second Ctrl-C stops at once; the run then resumes from the last checkpoint.
+    """
+
+    def __init__(self, run_folder: str | Path, every: int, metrics: TrainingMetrics | None = None) -> None:
+        super().__init__()
+        self.run_folder = Path(run_folder)
+        self.every = every
+        self.metrics = metrics
+        self.stop_requested = False
+        self._next = 0
+        self._handlers: dict[int, Any] = {}
+
+    def _on_training_start(self) -> None:
+        self._next = self.num_timesteps + self.every
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                self._handlers[number] = signal.signal(number, self._request_stop)
+            except ValueError:  # not in the main thread: the caller handles signals
+                return
+
+    def _request_stop(self, number: int, frame: Any) -> None:
+        self.restore_handlers()
+        self.stop_requested = True
+
+    def restore_handlers(self) -> None:
+        """Give the signals back to whoever had them before the training."""
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}
+
+    def _on_rollout_start(self) -> None:
+        if self.stop_requested or (self.every > 0 and self.num_timesteps >= self._next):
+            self.write()
+        if self.stop_requested:
+            raise RunStopped
+
+    def _on_step(self) -> bool:
+        return True
+
+    def write(self) -> None:
+        """Write a checkpoint now; only right between two rollouts."""
+        start = time.monotonic()
+        checkpoint.save(self.model, self.run_folder)
+        if self.metrics is not None:
+            self.metrics.write(num_timesteps=self.num_timesteps)
+        self._next = self.num_timesteps + self.every
+        if self.verbose > 1:
+            print(f"Checkpoint at step {self.num_timesteps} ({time.monotonic() - start:.1f} s)")
+
+    def _on_training_end(self) -> None:
+        self.restore_handlers()

@@ -1,0 +1,64 @@
+"""Days read from files, divided into those that are trained on and those that select the best model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from training.settings import SettingsError, parse_day_ranges
+
+
+def read_day_lists(
+    folders: Sequence[str] | None, train_days: str, eval_days: str
+) -> tuple[list[Any] | None, list[Any] | None]:
+    """
+    Training days and selection days of one or several folders of converted day files.
+
+    Several folders hold the same service days with other announce times or fleets; a service day is trained on or
+    selected with in all of them, never both.
+
+    Parameters
+    ----------
+    folders
+        None: no days from files; both lists are then None.
+    train_days, eval_days
+        Service day numbers, such as ``0-44``.
+
+    Raises
+    ------
+    SettingsError
+        When the ranges overlap, or a folder has no day of one of them.
+    """
+    if not folders:
+        return None, None
+    from envs.files import read_days
+
+    wanted = {"--train-days": parse_day_ranges(train_days), "--eval-days": parse_day_ranges(eval_days)}
+    both = sorted(set(wanted["--train-days"]) & set(wanted["--eval-days"]))
+    if both:
+        raise SettingsError(
+            f"--train-days {train_days} and --eval-days {eval_days} share service day {both[0]}. "
+            "The days that select a model must not be trained on."
+        )
+    chosen: dict[str, list[Any]] = {option: [] for option in wanted}
+    for folder in folders:
+        if not Path(folder).is_dir():
+            raise SettingsError(f"--days-from {folder}: there is no such folder.")
+        days = {service_day(day): day for day in read_days(folder)}
+        for option, numbers in wanted.items():
+            found = [days[number] for number in numbers if number in days]
+            if not found:
+                there = f"service days {min(days)}-{max(days)}" if days else "no days"
+                raise SettingsError(f"--days-from {folder}: holds {there}, none of {option} {numbers[0]}-{numbers[-1]}.")
+            chosen[option].extend(found)
+    return chosen["--train-days"], chosen["--eval-days"]
+
+
+def service_day(day: Any) -> int:
+    """The number of the service day in a day's label, such as 17 in ``day_017``."""
+    numbers = re.findall(r"\d+", day.label)
+    if not numbers:
+        raise SettingsError(f"day '{day.label}': its label holds no service day number, such as day_017.")
+    return int(numbers[-1])
