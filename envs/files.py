@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import csv
 import difflib
+import io
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -218,7 +219,7 @@ def csv_rows(path: Path, required: Sequence[str], optional: Sequence[str]) -> li
     text = _open(path)
     first_line = text.partition("\n")[0]
     delimiter = ";" if ";" in first_line and "," not in first_line else ","
-    reader = csv.reader(text.splitlines(), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     names = next(reader, None)
     if not names:
         raise ValueError(f"{path}: the file is empty; expected a header line with {', '.join(required)}.")

@@ -13,7 +13,7 @@ import math
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -391,10 +391,7 @@ def _section(kind: type[Any], content: Any, where: str) -> Any:
     check_keys(where, content, hints)
     values = {key: _value(hints[key], key, value, f"{where}: {key}") for key, value in content.items()}
     for item in fields(kind):
-        has_default = not isinstance(item.default, type(_MISSING)) or not isinstance(
-            item.default_factory, type(_MISSING)
-        )
-        if item.name not in values and not has_default:
+        if item.name not in values and item.default is MISSING and item.default_factory is MISSING:
             raise ValueError(
                 f"{where}: key {item.name!r} is missing. Add it, or start from a scenario with 'extends:'."
             )
@@ -403,9 +400,6 @@ def _section(kind: type[Any], content: Any, where: str) -> Any:
     except ValueError as error:
         scenario = where.split(",")[0]
         raise ValueError(f"{scenario}, {error}") from None
-
-
-_MISSING = fields(Observation)[0].default
 
 
 def _value(hint: Any, name: str, value: Any, where: str) -> Any:

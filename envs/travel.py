@@ -7,6 +7,7 @@ speed is one unit of work per minute all day. Places are (lat, lon) [deg].
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -137,7 +138,7 @@ class MatrixTravel:
         float64, shape (num_places, num_places), row = origin. ``km`` may be None.
     """
 
-    places: tuple[tuple[float, float], ...]
+    places: Sequence[tuple[float, float]]
     minutes: FloatArray
     km: FloatArray | None = None
     _rows: dict[tuple[float, float], int] = field(init=False, repr=False, default_factory=dict)
