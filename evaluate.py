@@ -23,11 +23,13 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     who = parser.add_argument_group("who plays")
-    who.add_argument("--model", nargs="+", default=[], metavar="PATH", help="zips or run folders; without, the rules alone")
+    who.add_argument(
+        "--model", nargs="+", default=[], metavar="PATH", help="zips or run folders; none: the rules alone"
+    )
     who.add_argument("--algo", help="algorithm of a zip without its run folder (default: recognised)")
     which = who.add_mutually_exclusive_group()
-    which.add_argument("--load-best", dest="checkpoints", action="store_const", const=["best"], help="best model of a run")
-    which.add_argument("--last", dest="checkpoints", action="store_const", const=["last"], help="last model of a run")
+    which.add_argument("--load-best", dest="checkpoints", action="store_const", const=["best"], help="best model")
+    which.add_argument("--last", dest="checkpoints", action="store_const", const=["last"], help="last model")
     which.add_argument(
         "--best-and-last", dest="checkpoints", action="store_const", const=["best", "last"], help="both, side by side"
     )
@@ -52,9 +54,11 @@ def build_parser() -> argparse.ArgumentParser:
     out.add_argument(
         "--objective",
         choices=["reward", "cost", "cost_with_lateness"],
-        help="what decides; cost = deadhead minutes + 300 per lost booking (default: reward, with --days-from cost)",
+        help="what decides; cost: deadhead minutes + 300 per lost booking (default: reward, with --days-from cost)",
     )
-    out.add_argument("--output", metavar="DIR", help="for the files (default: the model's run folder, else logs/evaluation)")
+    out.add_argument(
+        "--output", metavar="DIR", help="for the files (default: the model's run folder, else logs/evaluation)"
+    )
     out.add_argument("--no-latency", action="store_true", help="don't measure the time per decision")
     return parser
 
@@ -80,7 +84,7 @@ def evaluate(args: argparse.Namespace, argv: list[str] | None = None) -> tuple[A
     """Resolve the arguments, let everybody play, and return the Evaluation and the folder for its files."""
     from evaluation.models import find_run, load_policy
     from evaluation.report import Evaluation
-    from evaluation.runner import Arena, num_rows_for, play
+    from evaluation.runner import num_rows_for, play
     from evaluation.setup import cases_from_folders, check_sizes, generated_cases, make_scenario
 
     if args.model:
@@ -157,8 +161,8 @@ def resolve_world(
         values = sorted({str(given.get(key)) for given in known})
         if len(values) > 1 and getattr(args, key) is None:
             raise SetupError(
-                f"the models were trained with different settings of {key}: {', '.join(values)}. Evaluate them apart, or say "
-                f"with --{key} which one to use."
+                f"the models were trained with different settings of {key}: {', '.join(values)}. Evaluate them apart, "
+                f"or say with --{key} which one to use."
             )
     of_model = known[0] if known else {}
     env_id = args.env or of_model.get("env") or "Dispatch-v0"
@@ -204,7 +208,7 @@ def choose_rules(
     notes = []
     if untuned:
         notes.append(
-            f"not tuned for these settings, so with their defaults: {', '.join(untuned)} (python -m baselines.tune --help)."
+            f"not tuned for these settings, so with their defaults: {', '.join(untuned)} (python -m baselines.tune)."
         )
     return rules, notes, {rule.name: rule.settings() for rule in rules if rule.settings()}
 
@@ -214,9 +218,9 @@ def day_notes(args: argparse.Namespace, cases: list[Any]) -> list[str]:
     unservable = sum(case.num_unservable for case in cases)
     notes = []
     if unservable:
-        notes.append(f"{unservable} bookings could not be served by any shift; they count as lost, but not in the cost.")
+        notes.append(f"{unservable} bookings could not be served by any shift: they count as lost, not in the cost.")
     if not args.days_from and args.seed < 2_000_000:
-        notes.append(f"days from {args.seed} on are training or selection days; results are shown on days from 2000000 on.")
+        notes.append(f"days from {args.seed} on are training or selection days; show results on days from 2000000 on.")
     return notes
 
 

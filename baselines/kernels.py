@@ -239,7 +239,7 @@ def thresholds(world: World, prices, out):  # type: ignore[no-untyped-def]
 
 @jit
 def best_pairs(world: World, scores, wait_scores, actions):  # type: ignore[no-untyped-def]
-    """The feasible pair of the highest score if that is above the day's ``wait_scores``, else wait; ties to the lower action."""
+    """The feasible pair of the highest score if that is above ``wait_scores``, else wait; ties to the lower action."""
     num_slots = world.slots.shape[1]
     for b in range(len(actions)):
         actions[b] = 0

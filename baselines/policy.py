@@ -31,7 +31,7 @@ class Policy(ABC):
         Whether it chooses by what the reward would pay.
     """
 
-    name: ClassVar[str]
+    name: str
     description: ClassVar[str]
     sees_backlog: ClassVar[bool] = False
     needs_reward: ClassVar[bool] = False
@@ -83,7 +83,7 @@ class Policy(ABC):
         episode_start: Any = None,
         deterministic: bool = True,
     ) -> tuple[IntArray, Any]:
-        """As a Stable-Baselines3 model: one action for one observation, an array of them for a batch of observations."""
+        """As a Stable-Baselines3 model: one action for one observation, an array for a batch of them."""
         if self._batch is None:
             raise RuntimeError(f"rule '{self.name}' is not bound to an environment. Call policy.bind(env) first.")
         actions = self.act(self._batch, self._payer)

@@ -79,8 +79,8 @@ class _InOrder(Policy):
 class FirstComeFirstServed(_InOrder):
     name = "first_come_first_served"
     description = (
-        "Of the bookings in the slots that some driver can take, the one released first; the driver who is at its pickup "
-        "first. Ties: lower booking id, lower driver row. Waits only without a feasible pair."
+        "Of the bookings in the slots that some driver can take, the one released first; the driver who is at its "
+        "pickup first. Ties: lower booking id, lower driver row. Waits only without a feasible pair."
     )
     booking_order = kernels.BY_RELEASE
     driver_order = kernels.BY_PICKUP_TIME
@@ -89,8 +89,8 @@ class FirstComeFirstServed(_InOrder):
 class NearestDriver(_InOrder):
     name = "nearest_driver"
     description = (
-        "Of all feasible pairs, the one with the shortest approach in km. Ties: lower booking id, lower driver row. Waits "
-        "only without a feasible pair."
+        "Of all feasible pairs, the one with the shortest approach in km. Ties: lower booking id, lower driver row. "
+        "Waits only without a feasible pair."
     )
     booking_order = kernels.BY_DRIVER_ALONE
     driver_order = kernels.BY_APPROACH_KM
@@ -99,8 +99,8 @@ class NearestDriver(_InOrder):
 class MostUrgentBooking(_InOrder):
     name = "most_urgent_booking"
     description = (
-        "Of the bookings in the slots that some driver can take, the one whose window ends first; the driver who is at its "
-        "pickup first. Ties: lower booking id, lower driver row. Waits only without a feasible pair."
+        "Of the bookings in the slots that some driver can take, the one whose window ends first; the driver who is at "
+        "its pickup first. Ties: lower booking id, lower driver row. Waits only without a feasible pair."
     )
     booking_order = kernels.BY_LATEST_PICKUP
     driver_order = kernels.BY_PICKUP_TIME
@@ -109,9 +109,9 @@ class MostUrgentBooking(_InOrder):
 class CheapestInsertionAtRelease(_InOrder):
     name = "cheapest_insertion_at_release"
     description = (
-        "Places each booking as soon as it is known, in the order of release, with the driver whose plan it lengthens least "
-        "(added driving minutes + weight x added lateness). Ties: lower booking id, lower driver row. Waits only without a "
-        "feasible pair."
+        "Places each booking as soon as it is known, in the order of release, with the driver whose plan it lengthens "
+        "least (added driving minutes + weight x added lateness). Ties: lower booking id, lower driver row. Waits only "
+        "without a feasible pair."
     )
     booking_order = kernels.BY_RELEASE
     driver_order = kernels.BY_COST
@@ -142,11 +142,11 @@ class TunableRule(Policy):
 class InsertionJustInTime(TunableRule):
     name = "insertion_just_in_time"
     description = (
-        "Places a booking only when its earliest pickup is at most horizon_min away; of these the one whose window ends "
-        "first, with the driver whose plan it lengthens least. Ties: lower booking id, lower driver row. Waits while "
-        "no such booking can be taken."
+        "Places a booking only when its earliest pickup is at most horizon_min away; of these the one whose window "
+        "ends first, with the driver whose plan it lengthens least. Ties: lower booking id, lower driver row. Waits "
+        "while no such booking can be taken."
     )
-    space = {"horizon_min": (0.0, 240.0, 60.0)}
+    space: ClassVar[dict[str, tuple[float, float, float]]] = {"horizon_min": (0.0, 240.0, 60.0)}
     booking_order = kernels.BY_LATEST_PICKUP
 
     def act(self, batch: Any, payer: Any = None) -> IntArray:
@@ -159,8 +159,8 @@ class InsertionJustInTime(TunableRule):
 class RegretInsertionJustInTime(InsertionJustInTime):
     name = "regret_insertion_just_in_time"
     description = (
-        "As insertion_just_in_time, but of the bookings within horizon_min it first places the one that would lose most with "
-        "its second-best driver."
+        "As insertion_just_in_time, but of the bookings within horizon_min it first places the one that would lose "
+        "most with its second-best driver."
     )
     booking_order = kernels.BY_REGRET
 
@@ -168,8 +168,8 @@ class RegretInsertionJustInTime(InsertionJustInTime):
 class BestImmediateReward(Policy):
     name = "best_immediate_reward"
     description = (
-        "The pair that pays most at once, among all feasible ones in the slots; waits when waiting pays as much. Ties: lower "
-        "driver row, lower slot."
+        "The pair that pays most at once, among all feasible ones in the slots; waits when waiting pays as much. Ties: "
+        "lower driver row, lower slot."
     )
     needs_reward = True
 
@@ -183,7 +183,7 @@ class _PricedRule(TunableRule):
     """What a pair pays at once, corrected by prices for what it takes away from later bookings."""
 
     needs_reward = True
-    space = {
+    space: ClassVar[dict[str, tuple[float, float, float]]] = {
         "price_priority": (-10.0, 30.0, 0.0),
         "price_occupied_min": (0.0, 4.0, 1.0),
         "price_occupied_end_min": (-1.0, 4.0, 1.0),
@@ -220,11 +220,11 @@ _PRICE_FIELDS = kernels.PRICES.names or ()
 class BestRewardWithPrices(_PricedRule):
     name = "best_reward_with_prices"
     description = (
-        "The pair with the highest score = what it pays at once + price_priority x priority - prices for: each minute of "
-        "driver time, each km between drop-off and centre, each minute that the best driver would be there earlier, the "
-        "largest loss of another open booking whose best driver it takes (opportunity), each minute until the pickup, each "
-        "minute the booking could still wait. Looks at bookings due within horizon_min and drivers free within "
-        "free_horizon_min; waits unless a score is above the threshold. Ties: lower driver row, lower slot."
+        "The pair with the highest score = what it pays at once + price_priority x priority - prices for: each minute "
+        "of driver time, each km between drop-off and centre, each minute that the best driver would be there earlier, "
+        "the largest loss of another open booking whose best driver it takes (opportunity), each minute until the "
+        "pickup, each minute the booking could still wait. Looks at bookings due within horizon_min and drivers free "
+        "within free_horizon_min; waits unless a score is above the threshold. Ties: lower driver row, lower slot."
     )
 
     def act(self, batch: Any, payer: Any = None) -> IntArray:
@@ -237,9 +237,9 @@ class BestRewardWithPrices(_PricedRule):
 class MatchingWithPrices(_PricedRule):
     name = "matching_with_prices"
     description = (
-        "Scores pairs as best_reward_with_prices, matches drivers and bookings one to one for the highest total of scores "
-        "above the threshold (Hungarian method), and takes the matched pair of the highest score; matches anew at the "
-        "next decision. Waits when nothing is matched."
+        "Scores pairs as best_reward_with_prices, matches drivers and bookings one to one for the highest total of "
+        "scores above the threshold (Hungarian method), and takes the matched pair of the highest score; matches anew "
+        "at the next decision. Waits when nothing is matched."
     )
 
     def act(self, batch: Any, payer: Any = None) -> IntArray:

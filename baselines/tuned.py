@@ -12,9 +12,10 @@ from baselines.rules import TunableRule, rule_class
 
 TUNED_PATH = Path(__file__).with_name("tuned.yml")
 _HEADER = """\
-# Settings of the tunable rules, found on selection days only (never on report days). Written by `python -m baselines.tune`;
-# each entry keeps its own command. Units stand in the names; prices are in the units of the reward.
-# mean: objective on the selection days with these values, untuned_mean: with the rule's own defaults.
+# Settings of the tunable rules, found on selection days only (never on report days). Written by
+# `python -m baselines.tune`; each entry keeps its own command. Units stand in the names; prices are in the units of the
+# reward. mean: objective on the selection days with these values, untuned_mean: with the rule's own defaults,
+# at_the_edge: values near the end of the range that was searched.
 """
 
 

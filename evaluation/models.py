@@ -1,7 +1,8 @@
-"""Trained models as policies: finds the model of a run folder, checks that it fits, and lets it choose for many days."""
+"""Trained models as policies: finds the model of a run, checks that it fits, and lets it choose for many days."""
 
 from __future__ import annotations
 
+import inspect
 import json
 import warnings
 import zipfile
@@ -65,7 +66,8 @@ def find_run(path: str | Path, which: str = BEST, algo: str | None = None) -> Ru
     Parameters
     ----------
     which
-        ``best`` takes best_model.zip of a run folder (the last model when the run never evaluated), ``last`` <EnvId>.zip.
+        ``best`` takes best_model.zip of a run folder (the last model when the run never evaluated), ``last``
+        <EnvId>.zip.
 
     Raises
     ------
@@ -231,10 +233,8 @@ class ModelPolicy(Policy):
 
     def __init__(self, name: str, model: Any) -> None:
         super().__init__()
-        self.name = name  # type: ignore[misc]
+        self.name = name
         self.model = model
-        import inspect
-
         self._takes_masks = "action_masks" in inspect.signature(model.predict).parameters
 
     def act(self, batch: Any, payer: Any = None) -> IntArray:

@@ -161,8 +161,8 @@ class Evaluation:
             if focus is None:
                 return f"No policy has a mean {objective}."
             return (
-                f"{focus}: mean {objective} {number(self.mean(focus, self.objective))} on {days}; no rule played, so nobody "
-                "is beaten. Pass --compare-baseline."
+                f"{focus}: mean {objective} {number(self.mean(focus, self.objective))} on {days}; no rule played, so "
+                "nobody is beaten. Pass --compare-baseline."
             )
         sign = OBJECTIVES[self.objective]
         if focus is not None:
@@ -170,7 +170,8 @@ class Evaluation:
             assert row is not None
             ahead = sign * row.interval.mean
             word = "beats" if ahead > 0 else "loses to" if ahead < 0 else "equals"
-            return f"{focus} {word} the best rule, {self.best_rule}, by {self._by(row)} in {objective} per day on {days}."
+            by = self._by(row)
+            return f"{focus} {word} the best rule, {self.best_rule}, by {by} in {objective} per day on {days}."
         others = [row for row in self.comparisons if row.metric == self.objective]
         if not others:
             return f"{self.best_rule} has a mean {objective} of {self._mean_of_best()} on {days}; nothing else played."
@@ -185,9 +186,10 @@ class Evaluation:
         return number(self.mean(self.best_rule, self.objective))
 
     def _by(self, row: Comparison) -> str:
-        low, high = sorted((abs(row.interval.low), abs(row.interval.high)))
-        spans_zero = row.interval.low < 0 < row.interval.high
-        interval = f"{number(row.interval.low)} to {number(row.interval.high)}" if spans_zero else f"{number(low)} to {number(high)}"
+        low, high = row.interval.low, row.interval.high
+        if low * high > 0:  # the sentence says who is ahead, so both ends can do without a sign
+            low, high = sorted((abs(low), abs(high)))
+        interval = f"{number(low)} to {number(high)}"
         share = relative_change(abs(row.interval.mean), self._interval(row.against, row.metric))
         percent = "" if share is None else f" = {100 * share:.1f} %"
         significance = "significant" if row.is_significant else "not significant"
@@ -232,9 +234,10 @@ class Evaluation:
                 versus = ""
                 if "difference" in row:
                     versus = f" (best rule {number(row['best_rule'])}, {signed(row['difference'])})"
+                lost = f"{row['num_lost']:.3g} of {row['num_bookings']:.0f} lost"
+                late = f"late p95 {number(row['lateness_p95_min'])} min"
                 parts.append(
-                    f"  day {row['day']}: {self.objective} {number(row[self.objective])}{versus}, "
-                    f"{row['num_lost']:.3g} of {row['num_bookings']:.0f} lost, late p95 {row['lateness_p95_min']:.0f} min"
+                    f"  day {row['day']}: {self.objective} {number(row[self.objective])}{versus}, {lost}, {late}"
                 )
             parts.append("")
         parts += [f"Note: {note}" for note in self.notes]
@@ -253,7 +256,7 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the single days, as plain data."""
-        policies = {}
+        policies: dict[str, dict[str, Any]] = {}
         for name in [*self.pools, *(played.policy for played in self.played)]:
             members = self.of(name)
             objective = self._interval(name, self.objective)
@@ -264,7 +267,9 @@ class Evaluation:
                 "objective_ci_low": objective.low,
                 "objective_ci_high": objective.high,
                 "kpis": {kpi: self.mean(name, kpi) for kpi in KPI_NAMES},
-                "reward_terms": {term: float(np.mean([p.terms[term].mean() for p in members])) for term in members[0].terms},
+                "reward_terms": {
+                    term: float(np.mean([played.terms[term].mean() for played in members])) for term in members[0].terms
+                },
                 "latency_ms_p50": float(np.mean([p.latency_ms[0] for p in members])),
                 "latency_ms_p99": float(np.mean([p.latency_ms[1] for p in members])),
             }
@@ -358,8 +363,10 @@ def table(evaluation: Evaluation) -> list[str]:
     sign = OBJECTIVES[evaluation.objective]
     names = [*evaluation.pools, *(played.policy for played in evaluation.played)]
     names.sort(key=lambda name: -sign * _or(evaluation.mean(name, evaluation.objective), -sign * math.inf))
-    header = ("policy", evaluation.objective[:8], "vs best rule [95 %]", "served%", "ontime%", "p95late", "lost")
-    header += ("dead km", "km/trip", "ms p50/p99")
+    header = (
+        *("policy", evaluation.objective[:8], "vs best rule [95 %]"),
+        *("served%", "ontime%", "p95late", "lost", "dead km", "km/trip", "ms p50/p99"),
+    )
     rows = []
     for name in names:
         row = evaluation.comparison(name)

@@ -123,6 +123,10 @@ class Arena:
         for b in range(len(cases), self.batch.batch_size):
             self.batch.load_day(b, cases[0].day)  # an unused row plays something that is allowed
         self.batch.refresh()
+        self.reset_reward()
+
+    def reset_reward(self) -> None:
+        """Nothing of the days that were loaded has been paid."""
         if self.payer is not None:
             for b in range(self.batch.batch_size):
                 self.payer.reset(b)
@@ -219,7 +223,8 @@ def time_decisions(
     """
     Median and 99th percentile of the time per decision [ms], from the simulated state to the action, one day at a time.
 
-    What the reward would pay per pair counts into the time of those who read it. The first day warms up and is not timed.
+    What the reward would pay per pair counts into the time of those who read it. The first day is played once before,
+    untimed, to warm up.
     """
     arena = Arena(scenario, reward, 1)
     seconds: list[float] = []

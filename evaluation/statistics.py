@@ -81,7 +81,7 @@ def bootstrap_mean(
     if num_seeds > 1:
         of_seed = table.mean(axis=1, keepdims=True)
         table = table + (of_seed - mean) * (np.sqrt(num_seeds / (num_seeds - 1)) - 1.0)
-    sums = np.stack([np.bincount(rows, weights=row, minlength=num_days) for row in table])
+    sums = np.stack([np.bincount(rows, weights=row, minlength=num_days) for row in table]).astype(np.float64)
     sizes = np.bincount(rows, minlength=num_days).astype(np.float64)
     means = _resampled_means(sums, sizes, seed, num_resamples)
     tail = 100 * (1 - confidence) / 2

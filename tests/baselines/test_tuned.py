@@ -1,0 +1,85 @@
+"""Tuned values: kept in YAML, checked, found again, and better than the defaults."""
+
+from __future__ import annotations
+
+import pytest
+
+from baselines.rules import InsertionJustInTime
+from baselines.tune import at_the_edge, main, tune_rule
+from baselines.tuned import TUNED_PATH, Entry, read_tuned, tuned_settings, write_tuned
+
+
+def entry(reward: str = "v2", objective: str = "reward", **rules) -> Entry:
+    return Entry("Dispatch-v0", "short_shift", False, reward, objective, "1000000-1000499", "tune ...", rules)
+
+
+def found(horizon_min: float) -> dict:
+    return {"values": {"horizon_min": horizon_min}, "mean": 1.0}
+
+
+def test_an_entry_comes_back_and_others_stay(tmp_path):
+    path = tmp_path / "tuned.yml"
+    write_tuned(entry("v1", insertion_just_in_time=found(10.0)), path)
+    write_tuned(entry("v2", insertion_just_in_time=found(20.0)), path)
+    write_tuned(entry("v2", regret_insertion_just_in_time=found(30.0)), path)
+    assert len(read_tuned(path)) == 2
+    where = {"scenario": "short_shift", "plan_improvement": False, "path": path}
+    assert tuned_settings("Dispatch-v0", "v1", **where) == {"insertion_just_in_time": {"horizon_min": 10.0}}
+    assert tuned_settings("Dispatch-v0", "v2", **where) == {
+        "insertion_just_in_time": {"horizon_min": 20.0},
+        "regret_insertion_just_in_time": {"horizon_min": 30.0},
+    }
+
+
+def test_values_of_another_world_are_not_taken(tmp_path):
+    path = tmp_path / "tuned.yml"
+    write_tuned(entry(insertion_just_in_time=found(10.0)), path)
+    where = {"scenario": "short_shift", "plan_improvement": False, "path": path}
+    assert tuned_settings("Dispatch-v0", "v3", **where) == {}
+    assert tuned_settings("DispatchDay-v0", "v2", **where) == {}
+    assert tuned_settings("Dispatch-v0", "v2", **{**where, "plan_improvement": True}) == {}
+    assert tuned_settings("Dispatch-v0", "v2", objective="cost", **where) == {}
+
+
+def test_an_unknown_setting_in_the_file_is_an_error(tmp_path):
+    path = tmp_path / "tuned.yml"
+    write_tuned(entry(), path)
+    path.write_text(path.read_text().replace("rules: {}", "rules: {insertion_just_in_time: {values: {horizn_min: 3}}}"))
+    with pytest.raises(ValueError, match=r"Did you mean 'horizon_min'\?"):
+        read_tuned(path)
+
+
+def test_the_shipped_file_can_be_read():
+    assert TUNED_PATH.exists()
+    for shipped in read_tuned():
+        assert shipped.command.startswith("python -m baselines.tune")
+        assert not shipped.days.startswith("2")  # never report days
+
+
+def test_tuning_finds_the_top_of_a_hill():
+    def hill(rule: InsertionJustInTime) -> float:
+        return -abs(rule.settings()["horizon_min"] - 123.0)
+
+    values, best, untuned = tune_rule(InsertionJustInTime, hill, 60)
+    assert values["horizon_min"] == pytest.approx(123.0, abs=10)
+    assert best > untuned == -63.0  # the default is 60
+
+
+def test_a_value_at_the_edge_of_its_range_is_reported():
+    assert at_the_edge(InsertionJustInTime, {"horizon_min": 239.0}) == ["horizon_min"]
+    assert at_the_edge(InsertionJustInTime, {"horizon_min": 120.0}) == []
+
+
+def test_the_command_tunes_on_selection_days_and_writes_the_file(tmp_path, capsys):
+    path = tmp_path / "tuned.yml"
+    options = ["--episodes", "2", "--trials", "10", "--rules", "insertion_just_in_time", "--output", str(path)]
+    assert main(options) == 0
+    (written,) = read_tuned(path)
+    assert written.days == "1000000-1000001"
+    assert written.command.endswith(" ".join(options))
+    assert written.rules["insertion_just_in_time"]["mean"] >= written.rules["insertion_just_in_time"]["untuned_mean"]
+
+
+def test_the_command_names_the_nearest_rule(capsys):
+    assert main(["--rules", "insertion_just_in_tim", "--episodes", "1"]) == 2
+    assert "Did you mean 'insertion_just_in_time'?" in capsys.readouterr().err
