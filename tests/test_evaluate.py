@@ -1,0 +1,203 @@
+"""evaluate.py from its arguments to its files, on a few days and untrained models."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import gymnasium as gym
+import pytest
+import torch as th
+import yaml
+from stable_baselines3 import DQN, PPO
+
+import envs  # noqa: F401 - registers the environments
+from evaluate import main
+from reward import RewardV2
+
+
+def make_env(**kwargs):
+    return RewardV2(gym.make("Dispatch-v0", **kwargs))
+
+
+def make_dqn(seed: int = 0, **kwargs) -> DQN:
+    th.set_num_threads(1)
+    return DQN(
+        "MultiInputPolicy", make_env(**kwargs), buffer_size=10, seed=seed, policy_kwargs={"net_arch": [8]}, device="cpu"
+    )
+
+
+def make_run(folder: Path, seed: int = 0, **settings) -> Path:
+    """A run folder as train.py leaves it."""
+    inner = folder / "Dispatch-v0"
+    inner.mkdir(parents=True)
+    resolved = {"reward": "v2", "algo": "dqn", "env": "Dispatch-v0", "seed": seed, "n_timesteps": 0, **settings}
+    (inner / "resolved.yml").write_text(yaml.safe_dump(resolved))
+    model = make_dqn(seed, **settings.get("env_kwargs", {}))
+    model.save(folder / "best_model.zip")
+    model.save(folder / "Dispatch-v0.zip")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("logs") / "Dispatch-v0_1")
+
+
+QUICK = ["--episodes", "3", "--no-latency"]
+
+
+def test_the_rules_alone(tmp_path, capsys):
+    assert main([*QUICK, "--reward", "v2", "--output", str(tmp_path)]) == 0
+    content = json.loads((tmp_path / "evaluation.json").read_text())
+    assert content["env_id"] == "Dispatch-v0"
+    assert content["reward"] == "v2"
+    assert content["days"] == [2_000_000, 2_000_001, 2_000_002]
+    assert content["best_rule"] in content["policies"]
+    assert content["policies"]["wait_for_ever"]["kpis"]["service_rate"] == 0.0
+    output = capsys.readouterr().out
+    assert output.splitlines()[-1].startswith("Results: ")
+    assert max(map(len, output.splitlines()[2:17])) <= 120
+    with (tmp_path / "evaluation.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 3 * len(content["policies"])
+
+
+def test_the_sum_of_the_terms_is_the_reward(tmp_path):
+    main([*QUICK, "--policies", "nearest_driver", "random_action", "--output", str(tmp_path)])
+    with (tmp_path / "evaluation.csv").open() as file:
+        for row in csv.DictReader(file):
+            terms = [float(value) for key, value in row.items() if key.startswith("term_")]
+            assert sum(terms) == pytest.approx(float(row["reward"]), abs=0.05)
+
+
+def test_a_run_folder_brings_its_settings_and_gets_the_results(run_folder, capsys):
+    assert main(["--model", str(run_folder), "--compare-baseline", *QUICK]) == 0
+    content = json.loads((run_folder / "evaluation.json").read_text())
+    name = "dqn Dispatch-v0_1 (best)"
+    assert content["policies"][name]["kind"] == "model"
+    assert {row["policy"] for row in content["comparisons"]} >= {name, "wait_for_ever"}
+    assert f"{name} loses to the best rule" in capsys.readouterr().out
+
+
+def test_a_model_plays_as_in_its_own_environment(run_folder, tmp_path):
+    main(["--model", str(run_folder), *QUICK, "--output", str(tmp_path)])
+    with (tmp_path / "evaluation.csv").open() as file:
+        rewards = [float(row["reward"]) for row in csv.DictReader(file)]
+    model, env = DQN.load(run_folder / "best_model.zip"), make_env()
+    for day, expected in zip((2_000_000, 2_000_001, 2_000_002), rewards, strict=True):
+        observation, _ = env.reset(options={"day": day})
+        total, done = 0.0, False
+        while not done:
+            action, _ = model.predict(observation, deterministic=True)
+            observation, reward, done, _, _ = env.step(action)
+            total += reward
+        assert total == pytest.approx(expected, abs=0.01)
+
+
+def test_without_compare_baseline_a_model_plays_alone(run_folder, tmp_path, capsys):
+    assert main(["--model", str(run_folder), *QUICK, "--output", str(tmp_path)]) == 0
+    assert "nobody is beaten" in capsys.readouterr().out
+    assert json.loads((tmp_path / "evaluation.json").read_text())["comparisons"] == []
+
+
+def test_seeds_of_the_same_settings_are_pooled(tmp_path):
+    folders = [str(make_run(tmp_path / f"Dispatch-v0_{seed}", seed)) for seed in (1, 2)]
+    assert main(["--model", *folders, "--policies", "nearest_driver", *QUICK, "--output", str(tmp_path)]) == 0
+    policies = json.loads((tmp_path / "evaluation.json").read_text())["policies"]
+    pool = policies["dqn, 2 seeds (best)"]
+    members = [policies[name]["reward_mean"] for name in pool["members"]]
+    assert pool["reward_mean"] == pytest.approx(sum(members) / 2, abs=1e-4)
+
+
+def test_a_bare_zip_is_recognised(tmp_path):
+    model = PPO("MultiInputPolicy", make_env(), n_steps=8, batch_size=8, policy_kwargs={"net_arch": [8]}, device="cpu")
+    model.save(tmp_path / "mine.zip")
+    assert main(["--model", str(tmp_path / "mine.zip"), *QUICK, "--output", str(tmp_path)]) == 0
+    assert "mine" in json.loads((tmp_path / "evaluation.json").read_text())["policies"]
+
+
+def test_the_sizes_of_a_run_are_taken_over(tmp_path):
+    folder = make_run(tmp_path / "Dispatch-v0_1", env_kwargs={"num_drivers": 3, "max_bookings": 8})
+    assert main(["--model", str(folder), *QUICK]) == 0
+    content = json.loads((folder / "evaluation.json").read_text())
+    assert (content["num_drivers"], content["max_bookings"]) == (3, 8)
+
+
+def refused(capsys, *options: str) -> str:
+    """The message of a command that must end with exit code 2."""
+    assert main([*QUICK, *options]) == 2
+    return capsys.readouterr().err
+
+
+def test_a_model_of_another_size_is_refused(run_folder, capsys):
+    message = refused(capsys, "--model", str(run_folder), "--num-drivers", "8")
+    assert "the environment has 8 drivers but the model was trained for 5. Pass --num-drivers 5" in message
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path, capsys):
+    assert "not a run folder" in refused(capsys, "--model", str(tmp_path))
+
+
+def test_a_missing_model_is_refused(tmp_path, capsys):
+    assert "no such file or folder" in refused(capsys, "--model", str(tmp_path / "nowhere"))
+
+
+def test_a_file_that_is_no_model_is_refused(tmp_path, capsys):
+    (tmp_path / "model.zip").write_text("hello")
+    assert "not a model saved by Stable-Baselines3" in refused(capsys, "--model", str(tmp_path / "model.zip"))
+
+
+def test_models_of_different_rewards_are_not_compared(tmp_path, capsys):
+    one = make_run(tmp_path / "a" / "Dispatch-v0_1")
+    two = make_run(tmp_path / "b" / "Dispatch-v0_1", reward="v1")
+    assert "different settings of reward: v1, v2" in refused(capsys, "--model", str(one), str(two))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--policies", "nearest"], "Did you mean 'nearest_driver'?"),
+        (["--env", "Dispatch-v1"], "Did you mean 'Dispatch-v0'?"),
+        (["--scenario", "short_shft"], "short_shift"),
+        (["--reward", "v9"], "v9"),
+        (["--days-from", "nowhere"], "nowhere: there is no such folder"),
+        (["--env-kwargs", "load=2"], "expected key:value"),
+        (["--env-kwargs", "laod:2"], "laod"),
+        (["--env", "DispatchDay-v0", "--scenario", "paratransit"], "Pass --days-from FOLDER"),
+        (["--reward", "none", "--policies", "best_immediate_reward"], "Pass --reward v2"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_refused(options, says, capsys):
+    assert says in refused(capsys, *options)
+
+
+def write_days(folder: Path, numbers=(60, 61)) -> None:
+    """Two drivers and three bookings a day, as files."""
+    folder.mkdir()
+    (folder / "travel.yml").write_text("model: power_law\nminutes_per: 2.08\nexponent: 0.845\n")
+    for number in numbers:
+        (folder / f"day-{number:03d}-bookings.csv").write_text(
+            "id,release,pickup_lat,pickup_lon,dropoff_lat,dropoff_lon,earliest_pickup,latest_pickup\n"
+            "a,08:00,35.05,-85.27,35.06,-85.25,09:00,09:30\n"
+            "b,08:00,35.07,-85.28,35.06,-85.29,10:00,10:30\n"
+            "c,08:00,35.07,-85.28,35.06,-85.29,03:00,10:30\n".replace("c,08:00", f"c{number},07:00")
+        )
+        (folder / f"day-{number:03d}-fleet.csv").write_text(
+            "id,start_lat,start_lon,shift_start,shift_end\nd0,35.05,-85.27,08:00,16:00\nd1,35.05,-85.27,08:00,16:00\n"
+        )
+
+
+def test_days_from_files(tmp_path, capsys):
+    write_days(tmp_path / "two")
+    write_days(tmp_path / "again")
+    options = ["--env", "DispatchDay-v0", "--scenario", "paratransit", "--policies", "nearest_driver", "wait_for_ever"]
+    options += ["--days", "60-61", "--no-latency", "--output", str(tmp_path)]
+    assert main([*options, "--days-from", str(tmp_path / "two"), str(tmp_path / "again")]) == 0
+    content = json.loads((tmp_path / "evaluation.json").read_text())
+    assert content["objective"] == "cost"
+    assert content["policies"]["wait_for_ever"]["kpis"]["cost"] == 900.0  # three bookings lost, at 300
+    assert content["comparisons"][0]["num_days"] == 2  # four rows of two service days
+    assert refused(capsys, "--days-from", str(tmp_path / "two"), "--days", "70-79").count("none of --days 70-79") == 1
+    assert "expected ranges" in refused(capsys, "--days-from", str(tmp_path / "two"), "--days", "x")
