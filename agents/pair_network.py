@@ -47,13 +47,29 @@ def zero_head(width: int) -> nn.Linear:
     return head
 
 
+class RowAndWhole(nn.Module):
+    """
+    A linear layer over [row, what belongs to the row's whole observation], as the sum of two.
+
+    The second part is worked out once per observation instead of once per row.
+    """
+
+    def __init__(self, row_dim: int, whole_dim: int, width: int) -> None:
+        super().__init__()
+        self.row = nn.Linear(row_dim, width)
+        self.whole = nn.Linear(whole_dim, width, bias=False)
+
+    def forward(self, rows: th.Tensor, whole: th.Tensor, whole_of: th.Tensor) -> th.Tensor:
+        return th.relu(self.row(rows) + self.whole(whole).index_select(0, whole_of))
+
+
 class Mixing(nn.Module):
     """Drivers and bookings each learn of the whole: x <- x + relu(W [x, context]), then the context is pooled anew."""
 
     def __init__(self, width: int, num_extra: int) -> None:
         super().__init__()
-        self.driver_update = nn.Linear(2 * width, width)
-        self.booking_update = nn.Linear(2 * width, width)
+        self.driver_update = RowAndWhole(width, width, width)
+        self.booking_update = RowAndWhole(width, width, width)
         self.pool = mlp(3 * width + num_extra, width)
 
 
@@ -117,8 +133,8 @@ class PairQNetwork(BasePolicy):
             cast(tuple[int, ...], observation_space[key].shape)[-1] for key in ("drivers", "bookings", "pairs", "clock")
         )
         num_extra = clock_dim + 2  # the clock, bookings per driver, feasible pairs per driver
-        self.driver_encoder = mlp(driver_dim + clock_dim, width, width)
-        self.booking_encoder = mlp(booking_dim + clock_dim, width, width)
+        self.driver_input, self.driver_encoder = RowAndWhole(driver_dim, clock_dim, width), mlp(width, width)
+        self.booking_input, self.booking_encoder = RowAndWhole(booking_dim, clock_dim, width), mlp(width, width)
         self.pool = mlp(3 * width + num_extra, width)
         self.mixing = nn.ModuleList(Mixing(width, num_extra) for _ in range(mixing_layers))
         # The first layer over [driver, booking, pair, context], as a sum so that drivers and bookings go through it
@@ -138,8 +154,8 @@ class PairQNetwork(BasePolicy):
         batch = len(clock)
         drivers, driver_of, driver_row = self._present(obs["drivers"])
         bookings, booking_of, booking_row = self._present(obs["bookings"])
-        d = self.driver_encoder(th.cat([drivers, clock[driver_of]], dim=1))
-        b = self.booking_encoder(th.cat([bookings, clock[booking_of]], dim=1))
+        d = self.driver_encoder(self.driver_input(drivers, clock, driver_of))
+        b = self.booking_encoder(self.booking_input(bookings, clock, booking_of))
 
         num_drivers = th.bincount(driver_of, minlength=batch).clamp(min=1).unsqueeze(1).to(clock.dtype)
         num_bookings = th.bincount(booking_of, minlength=batch).unsqueeze(1).to(clock.dtype)
@@ -156,8 +172,8 @@ class PairQNetwork(BasePolicy):
         context = pooled(self.pool)
         for layer in self.mixing:
             mixing = cast(Mixing, layer)
-            d = d + th.relu(mixing.driver_update(th.cat([d, context[driver_of]], dim=1)))
-            b = b + th.relu(mixing.booking_update(th.cat([b, context[booking_of]], dim=1)))
+            d = d + mixing.driver_update(d, context, driver_of)
+            b = b + mixing.booking_update(b, context, booking_of)
             context = context + pooled(mixing.pool)
         return Embedded(d, driver_row, b, booking_row, context)
 
@@ -189,14 +205,20 @@ class PairQNetwork(BasePolicy):
         driver = embedded.driver_row[batch * num_drivers + pair // num_bookings]
         booking = embedded.booking_row[batch * num_bookings + pair % num_bookings]
         # index_select refuses -1: a feasible pair of an absent driver or booking is an error of the environment
-        hidden = self.score_pair(pairs)
-        hidden = hidden + self.score_driver(embedded.drivers).index_select(0, driver)
-        hidden = hidden + self.score_booking(embedded.bookings).index_select(0, booking)
-        hidden = hidden + self.score_context(embedded.context).index_select(0, batch)
+        hidden = self.score_pair(pairs) + self._gathered(self.score_driver, embedded.drivers, driver)
+        hidden = hidden + self._gathered(self.score_booking, embedded.bookings, booking)
+        hidden = hidden + self._gathered(self.score_context, embedded.context, batch)
         advantage = self.score_head(self.score_hidden(th.relu(hidden))).squeeze(1)
         if reward is not None and self.use_pair_reward:
             advantage = advantage + self.pair_reward_scale * reward
         return advantage
+
+    @staticmethod
+    def _gathered(layer: nn.Linear, rows: th.Tensor, at: th.Tensor) -> th.Tensor:
+        """``layer(rows)[at]``, with the layer on whichever side has fewer rows."""
+        if len(at) < len(rows):
+            return layer(rows.index_select(0, at))
+        return layer(rows).index_select(0, at)
 
     def wait_advantages(self, obs: Obs, embedded: Embedded) -> th.Tensor:
         """Q - V of waiting, shape (B,)."""

@@ -115,7 +115,7 @@ class ClockReplayBuffer(ReplayBuffer):
         gamma: float = 0.99,
         n_ticks: float = 0.0,
         tick_min: float = 5.0,
-        pair_fill: float = 0.5,
+        pair_fill: float = 0.4,
         packed: bool = False,
     ) -> None:
         BaseBuffer.__init__(self, buffer_size, observation_space, action_space, device, n_envs=n_envs)
