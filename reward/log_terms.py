@@ -12,7 +12,7 @@ import statistics
 from collections.abc import Mapping
 
 from envs.records import EventKind, Leg, World
-from reward.terms import ROUNDING_MIN, TERM_NAMES
+from reward.terms import ROUNDING_KM, ROUNDING_MIN, TERM_NAMES
 from reward.weights import Weights
 
 
@@ -37,7 +37,7 @@ def trip_terms(
     }
     if lateness_min > grace:
         terms["lateness"] = max(weights["lateness_worst"], weights["lateness_per_min"] * (lateness_min - grace))
-    if approach_km < weights["short_approach_km"]:
+    if approach_km < weights["short_approach_km"] - ROUNDING_KM:
         terms["short_approach"] = weights["short_approach"]
     if priority >= weights["priority_from"]:
         terms["priority"] = weights["priority"]
@@ -123,7 +123,7 @@ def episode_terms(world: World, b: int, weights: Weights) -> dict[str, float]:
         pay({"completion": weights["completion"] * (num_served / num_bookings)})
         if statistics.pvariance(trips) < weights["balance_std"] ** 2:
             pay({"balance": weights["balance"]})
-        if math.fsum(approaches_km) / num_served < weights["mean_approach_km"]:
+        if math.fsum(approaches_km) / num_served < weights["mean_approach_km"] - ROUNDING_KM:
             pay({"mean_approach": weights["mean_approach"]})
         if num_late / num_served > weights["late_share_from"]:
             pay({"late_share": weights["late_share"]})

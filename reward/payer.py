@@ -6,16 +6,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from envs.records import World
 from reward.limits import check_losing_never_pays, pair_bound
 from reward.terms import TERM_NAMES, TRIP_TERMS, pay_rows, price_rows
 from reward.weights import Weights, load_weights
 
-if TYPE_CHECKING:
-    from envs.batch import DispatchBatch
+
+class HoldsWorld(Protocol):
+    """What a payer needs of a batch (``envs.batch.DispatchBatch``): its world, read anew at every call."""
+
+    @property
+    def world(self) -> World: ...
+
 
 # Which weights a term is made of: a version pays the terms of which one weight isn't 0.
 _WEIGHTS_OF_TERM = {
@@ -70,7 +76,7 @@ class RewardFunction:
             return cls(load_weights(weights))
         return cls(load_weights(version).replaced(weights))
 
-    def attach(self, batch: DispatchBatch) -> Payer:
+    def attach(self, batch: HoldsWorld) -> Payer:
         """A payer for the days of ``batch``."""
         return Payer(self, batch)
 
@@ -100,7 +106,7 @@ class Payer:
 
     all_term_names = TERM_NAMES  # what the columns of ``terms`` are
 
-    def __init__(self, function: RewardFunction, batch: DispatchBatch) -> None:
+    def __init__(self, function: RewardFunction, batch: HoldsWorld) -> None:
         self.function = function
         self.batch = batch
         world = batch.world

@@ -30,6 +30,7 @@ END_TERMS = ("completion", "balance", "mean_approach", "late_share", "imbalance"
 TERM_NAMES = TRIP_TERMS + STEP_TERMS + END_TERMS
 
 ROUNDING_MIN = 1e-6  # [min] a time this close to a threshold is at the threshold: rounding, not lateness
+ROUNDING_KM = 1e-6  # [km] likewise: 5 km computed as 4.999999999 is not under 5 km
 
 _NUM_TRIP_TERMS = len(TRIP_TERMS)
 _ASSIGNED = TERM_NAMES.index("assigned")
@@ -81,7 +82,7 @@ def booking_terms(w, booking, state, pickup_min, approach_km, is_emergency, out)
         late_min = pickup_min - booking.latest_pickup_min - grace_min
         if late_min > 0.0:
             out[_LATENESS] = max(w.lateness_worst, w.lateness_per_min * late_min)
-        if approach_km < w.short_approach_km:
+        if approach_km < w.short_approach_km - ROUNDING_KM:
             out[_SHORT_APPROACH] = w.short_approach
         out[_DEADHEAD] = w.deadhead_per_km * approach_km
         if booking.priority >= w.priority_from:
@@ -129,7 +130,7 @@ def _end_terms(w, clock, drivers, bookings, out):
     spread = num_drivers * (trips * trips).sum() - trips.sum() ** 2
     if spread < (w.balance_std * num_drivers) ** 2:
         out[_BALANCE] += w.balance
-    if approach_km / num_served < w.mean_approach_km:
+    if approach_km / num_served < w.mean_approach_km - ROUNDING_KM:
         out[_MEAN_APPROACH] += w.mean_approach
     if num_late / num_served > w.late_share_from:
         out[_LATE_SHARE] += w.late_share

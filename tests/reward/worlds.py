@@ -47,7 +47,7 @@ def driver(name: str, at_km: float = 0.0, **others: Any) -> Driver:
 
 
 def line_day(bookings: list[Booking], drivers: list[Driver], label: str = "line") -> Day:
-    return Day(label, tuple(bookings), tuple(drivers), HourlyTravel([SPEED_KMH] * 24, 1.0), OPEN_MIN, CLOSE_MIN)
+    return Day(label, tuple(bookings), tuple(drivers), HourlyTravel((SPEED_KMH,) * 24, 1.0), OPEN_MIN, CLOSE_MIN)
 
 
 class LineBatch:
