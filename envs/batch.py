@@ -8,6 +8,7 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
+from envs.borrowed import borrow
 from envs.compiled import jit
 from envs.day import Day
 from envs.decisions import refresh, step_days, to_next_decision
@@ -26,6 +27,7 @@ TRAINING_DAYS = range(0, 1_000_000)
 
 @jit
 def _start_generated(world: World, b, generator, rates, day_number):
+    world = borrow(world)
     write_generated_day(
         generator, day_number, world.bookings[b], world.drivers[b], world.clocks[b : b + 1], world.speeds[b]
     )

@@ -7,6 +7,7 @@ A trip that would begin exactly at the next tick has not begun there: it can sti
 
 from __future__ import annotations
 
+from envs.borrowed import borrow
 from envs.compiled import jit
 from envs.improvement import improve_plans
 from envs.plans import EPSILON_MIN, add_open, project_plan, remove_open, remove_trip, touch
@@ -75,6 +76,7 @@ def open_day(world: World, b):
 
 @jit
 def forget_touched(world: World, b):
+    world = borrow(world)
     clock = world.clocks[b]
     for t in range(clock.num_touched):
         world.bookings[b, world.touched[b, t]].is_touched = 0
@@ -308,6 +310,7 @@ def close_day(world: World, b):
 @jit
 def tick(world: World, b):
     """Move the clock by one tick; at closing the day ends."""
+    world = borrow(world)
     clock = world.clocks[b]
     rules = world.rules[0]
     until = min(clock.now_min + rules.tick_min, clock.close_min)

@@ -1,5 +1,5 @@
 """
-``jit``: Numba with a cache that can't go stale.
+``jit`` and ``inlined``: Numba with a cache that can't go stale.
 
 Numba's cache looks at the file of the compiled function alone, so a change in a function that it calls would go
 unnoticed. The cache folder is therefore named after the content of every compiled module that the function's package
@@ -29,12 +29,25 @@ def _cache_dir(package: str) -> str:
     for called in _CALLS.get(package, _CALLS_ANY):
         for source in sorted((_ROOT / called).glob("*.py")):
             text = source.read_bytes()
-            if b"@jit" in text or source.name == "records.py":
+            if b"@jit" in text or b"@inlined" in text or source.name == "records.py":
                 digest.update(text)
     return str(Path(_USER_CACHE_DIR or _ROOT / ".numba_cache") / digest.hexdigest()[:16])
 
 
+def _compile(function: Callable[..., Any], **options: bool) -> Any:
+    numba.config.CACHE_DIR = _cache_dir(function.__module__.split(".")[0])
+    return numba.njit(cache=True, error_model="numpy", nogil=True, **options)(function)
+
+
 def jit(function: Callable[..., Any]) -> Any:
     """Compile at the first call (importing compiles nothing) and keep the machine code in the cache folder."""
-    numba.config.CACHE_DIR = _cache_dir(function.__module__.split(".")[0])
-    return numba.njit(cache=True, error_model="numpy", nogil=True)(function)
+    return _compile(function)
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """
+    As ``jit``, and copied into its callers by LLVM.
+
+    For small functions in inner loops.
+    """
+    return _compile(function, forceinline=True)

@@ -6,19 +6,20 @@ Action 0 waits; action a > 0 gives the booking in slot (a - 1) % M to driver (a 
 
 from __future__ import annotations
 
+from envs.borrowed import borrow
 from envs.clock import forget_touched, tick
-from envs.compiled import jit
-from envs.plans import best_insertion, insert_trip, remove_open
+from envs.compiled import inlined, jit
+from envs.plans import best_insertion_inlined, insert_trip, remove_open
 from envs.records import NEVER, NO_BOOKING, World
 
 WAIT = 0
 
 
-@jit
+@inlined
 def _evaluate_pair(world: World, b, n, slot):
     pair = world.pairs[b, n, slot]
     k = world.slots[b, slot]
-    cost, position, pickup, approach_km, added_km, driving, lateness, occupied = best_insertion(world, b, n, k)
+    cost, position, pickup, approach_km, added_km, driving, lateness, occupied = best_insertion_inlined(world, b, n, k)
     if cost == NEVER:
         pair.is_feasible = 0
         return
@@ -34,7 +35,7 @@ def _evaluate_pair(world: World, b, n, slot):
     pair.cost = cost
 
 
-@jit
+@inlined
 def _compare_drivers(world: World, b):
     """Regrets, and the number of feasible pairs."""
     clock = world.clocks[b]
@@ -58,7 +59,7 @@ def _compare_drivers(world: World, b):
     clock.num_feasible = num_feasible
 
 
-@jit
+@inlined
 def _show_slots(world: World, b):
     """The slots show the first M open bookings by (latest pickup, row)."""
     num_open = world.clocks[b].num_open
@@ -69,6 +70,7 @@ def _show_slots(world: World, b):
 @jit
 def refresh(world: World, b):
     """Show the slots and evaluate every pair of day ``b`` anew."""
+    world = borrow(world)
     _show_slots(world, b)
     num_drivers = world.clocks[b].num_drivers
     for slot in range(world.slots.shape[1]):
@@ -113,6 +115,7 @@ def _refresh_after_assignment(world: World, b, changed, emptied):
 @jit
 def to_next_decision(world: World, b):
     """Where idle ticks are skipped, move on until a pair is feasible or the day is over."""
+    world = borrow(world)
     clock = world.clocks[b]
     refresh(world, b)
     if not world.rules[0].skips_idle_ticks:
@@ -169,5 +172,6 @@ def step_day(world: World, b, action):
 @jit
 def step_days(world: World, actions):
     """``step_day`` for every day side by side."""
+    world = borrow(world)
     for b in range(world.clocks.shape[0]):
         step_day(world, b, actions[b])

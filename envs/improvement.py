@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from envs.borrowed import borrow
 from envs.compiled import jit
 from envs.plans import EPSILON_MIN, best_insertion, insert_trip, plan_cost, project_plan, remove_trip
 from envs.records import NEVER, NO_BOOKING, World
@@ -141,6 +142,7 @@ def improve_plans(world: World, b):
 
     Trips that end up with another driver are counted in ``clocks.num_moved``.
     """
+    world = borrow(world)
     clock = world.clocks[b]
     num_drivers = clock.num_drivers
     num_trips = 0

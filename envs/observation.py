@@ -9,7 +9,8 @@ from __future__ import annotations
 import gymnasium as gym
 import numpy as np
 
-from envs.compiled import jit
+from envs.borrowed import borrow
+from envs.compiled import inlined, jit
 from envs.records import NEVER, NO_BOOKING, World
 
 DRIVER_FEATURES = (
@@ -99,12 +100,12 @@ def allocate_observation(batch_size: int, num_drivers: int, max_bookings: int) -
     return {key: np.zeros((batch_size, *box.shape), box.dtype) for key, box in space.spaces.items()}
 
 
-@jit
+@inlined
 def _clip(value):
     return np.float32(min(1.0, max(-1.0, value)))
 
 
-@jit
+@inlined
 def _write_driver(world: World, b, n, scale_km, num_shown, out):
     clock = world.clocks[b]
     driver = world.drivers[b, n]
@@ -136,7 +137,7 @@ def _write_driver(world: World, b, n, scale_km, num_shown, out):
         out[:] = 0.0
 
 
-@jit
+@inlined
 def _write_booking(world: World, b, slot, scale_km, out):
     clock = world.clocks[b]
     rules = world.rules[0]
@@ -163,7 +164,7 @@ def _write_booking(world: World, b, slot, scale_km, out):
     out[14] = 1.0 if deadline < now + rules.tick_min else 0.0
 
 
-@jit
+@inlined
 def _write_pair(world: World, b, n, slot, first_pickup_min, least_added_km, out):
     rules = world.rules[0]
     booking = world.bookings[b, world.slots[b, slot]]
@@ -185,7 +186,7 @@ def _write_pair(world: World, b, n, slot, first_pickup_min, least_added_km, out)
     out[13] = _clip(pair.position / rules.max_trips)
 
 
-@jit
+@inlined
 def _write_clock(world: World, b, num_shown, out):
     clock = world.clocks[b]
     speeds = world.speeds[b]
@@ -204,6 +205,7 @@ def _write_clock(world: World, b, num_shown, out):
 @jit
 def write_observation(world: World, b, scale_km, drivers, bookings, pairs, clock, mask):
     """Write the observation of day ``b`` into row ``b`` of each array; only rows in use or used before are touched."""
+    world = borrow(world)
     num_drivers = world.clocks[b].num_drivers
     num_slots = world.slots.shape[1]
     num_shown = min(world.clocks[b].num_open, num_slots)
@@ -244,5 +246,6 @@ def write_observation(world: World, b, scale_km, drivers, bookings, pairs, clock
 @jit
 def write_observations(world: World, scale_km, drivers, bookings, pairs, clock, mask):
     """``write_observation`` for every day side by side."""
+    world = borrow(world)
     for b in range(world.clocks.shape[0]):
         write_observation(world, b, scale_km, drivers, bookings, pairs, clock, mask)

@@ -7,7 +7,8 @@ so as to arrive at its earliest time, or at once when that is past.
 
 from __future__ import annotations
 
-from envs.compiled import jit
+from envs.borrowed import borrow
+from envs.compiled import inlined, jit
 from envs.records import NEVER, NO_BOOKING, NO_DRIVER, BookingState, World
 from envs.travel_kernel import approach, arrival, departure
 
@@ -17,7 +18,7 @@ _OPEN = int(BookingState.OPEN)
 _PLANNED = int(BookingState.PLANNED)
 
 
-@jit
+@inlined
 def touch(world: World, b, k):
     """List booking ``k`` as one whose reward terms may have changed in this step."""
     booking = world.bookings[b, k]
@@ -28,7 +29,7 @@ def touch(world: World, b, k):
         clock.num_touched += 1
 
 
-@jit
+@inlined
 def schedule_trip(world: World, b, n, k, available_min, work):
     """
     (depart, pickup, dropoff) [min] of booking ``k`` for driver ``n``, free at ``available_min``, ``work`` away from it.
@@ -52,7 +53,7 @@ def schedule_trip(world: World, b, n, k, available_min, work):
         return depart, pickup, dropoff
 
 
-@jit
+@inlined
 def prefix(world: World, b, n, position):
     """(available [min], booking row before) of the plan of driver ``n`` at ``position``."""
     if position == 0:
@@ -82,7 +83,7 @@ def project_plan(world: World, b, n, first):
         previous = k
 
 
-@jit
+@inlined
 def trip_minutes(world: World, b, k):
     """Driving minutes of a planned trip: approach and ride, without service."""
     booking = world.bookings[b, k]
@@ -93,6 +94,7 @@ def trip_minutes(world: World, b, k):
 @jit
 def plan_cost(world: World, b, n):
     """Driving minutes + insertion_lateness_weight x lateness of the trips not begun of driver ``n``."""
+    world = borrow(world)
     weight = world.rules[0].insertion_lateness_weight
     cost = 0.0
     for position in range(world.drivers[b, n].plan_len):
@@ -102,9 +104,10 @@ def plan_cost(world: World, b, n):
     return cost
 
 
-@jit
+@inlined
 def has_room(world: World, b, n, k):
     """Whether driver ``n`` could take booking ``k`` at all: still driving, room in the plan, wheelchair fit."""
+    world = borrow(world)
     driver = world.drivers[b, n]
     under_way = 1 if driver.under_way != NO_BOOKING else 0
     if driver.is_out or driver.plan_len + under_way >= world.rules[0].max_trips:
@@ -112,7 +115,7 @@ def has_room(world: World, b, n, k):
     return driver.can_wheelchair or not world.bookings[b, k].is_wheelchair
 
 
-@jit
+@inlined
 def evaluate_insertion(world: World, b, n, k, position):
     """
     What booking ``k`` at ``position`` of the plan of driver ``n`` would do.
@@ -122,6 +125,7 @@ def evaluate_insertion(world: World, b, n, k, position):
     (is_feasible, pickup_min, approach_km, added_km, added_driving_min, added_lateness_min, occupied_min)
         Times and distances as in PAIR. The walk along the later trips ends where nothing changes any more.
     """
+    world = borrow(world)
     rules = world.rules[0]
     driver = world.drivers[b, n]
     booking = world.bookings[b, k]
@@ -162,8 +166,8 @@ def evaluate_insertion(world: World, b, n, k, position):
     return True, pickup, km, added_km, added_driving, added_lateness, occupied
 
 
-@jit
-def best_insertion(world: World, b, n, k):
+@inlined
+def best_insertion_inlined(world: World, b, n, k):
     """
     Cheapest feasible position of booking ``k`` in the plan of driver ``n``; ties go to the earliest position.
 
@@ -191,12 +195,20 @@ def best_insertion(world: World, b, n, k):
 
 
 @jit
+def best_insertion(world: World, b, n, k):
+    """As ``best_insertion_inlined``, compiled once, for callers outside of the loop over all pairs."""
+    world = borrow(world)
+    return best_insertion_inlined(world, b, n, k)
+
+
+@jit
 def project_insertion(world: World, b, n, k, position, out_pickup_min, out_approach_km):
     """
     Write pickup times and approach legs of the plan of driver ``n`` as they would be with ``k`` at ``position``.
 
     ``out_*`` hold plan_len + 1 entries, the new trip's at ``position``. Returns their number.
     """
+    world = borrow(world)
     plan_len = world.drivers[b, n].plan_len
     for p in range(position):
         j = world.plans[b, n, p]

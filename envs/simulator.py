@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from envs.borrowed import borrow
 from envs.clock import forget_touched, open_day, tick
 from envs.compiled import jit
 from envs.day import Day, fill_bookings, fill_clock, fill_drivers
@@ -77,6 +78,7 @@ def write_day(world: World, b: int, day: Day, center: tuple[float, float]) -> No
 @jit
 def start_day(world: World, b, rates, day_key):
     """Draw the disturbances and open the day that was written into row ``b``."""
+    world = borrow(world)
     draw_disturbances(world, b, rates[0], day_key)
     open_day(world, b)
 
@@ -101,6 +103,7 @@ def _index_of_open(world: World, b, k):
 
 @jit
 def _assign(world: World, b, n, k, position):
+    world = borrow(world)
     index = _index_of_open(world, b, k)
     remove_open(world, b, index)
     insert_trip(world, b, n, k, position)
@@ -109,6 +112,7 @@ def _assign(world: World, b, n, k, position):
 
 @jit
 def _unassign(world: World, b, k):
+    world = borrow(world)
     n = world.bookings[b, k].driver
     for position in range(world.drivers[b, n].plan_len):
         if world.plans[b, n, position] == k:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 
-from envs.compiled import jit
+from envs.compiled import inlined
 from envs.records import NO_BOOKING, World
 
 EARTH_RADIUS_KM = 6371.0088  # [km] mean radius, IUGG
 HOUR_MIN = 60.0
 
 
-@jit
+@inlined
 def great_circle_km(xyz_a, xyz_b):
     """Great-circle distance [km] between two unit vectors, by their chord: accurate for near points too."""
     dx = xyz_a[0] - xyz_b[0]
@@ -20,7 +20,7 @@ def great_circle_km(xyz_a, xyz_b):
     return 2.0 * EARTH_RADIUS_KM * math.asin(min(1.0, 0.5 * math.sqrt(dx * dx + dy * dy + dz * dz)))
 
 
-@jit
+@inlined
 def arrival(speeds, depart_min, work):
     """
     Arrival [min] when leaving at ``depart_min`` with ``work`` ahead; the speed changes at every full hour.
@@ -41,7 +41,7 @@ def arrival(speeds, depart_min, work):
         hour += 1
 
 
-@jit
+@inlined
 def departure(speeds, arrive_min, work):
     """Latest departure [min] that still arrives at ``arrive_min``: ``arrival`` run backwards."""
     hour = math.ceil(arrive_min / HOUR_MIN) - 1
@@ -58,7 +58,7 @@ def departure(speeds, arrive_min, work):
         hour -= 1
 
 
-@jit
+@inlined
 def approach(world: World, b, n, previous, k):
     """
     (km, work) of the leg to the pickup of booking ``k``.
