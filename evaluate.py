@@ -121,6 +121,7 @@ def evaluate(args: argparse.Namespace, argv: list[str] | None = None) -> tuple[A
                 reward,
                 measure_latency=not args.no_latency,
                 arena=arena,
+                with_margin=env_id != "Dispatch-v0",  # V3 is made for the operating day
                 on_progress=progress.of(policy.name),
             )
         )

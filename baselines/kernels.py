@@ -24,19 +24,24 @@ PRICES = np.dtype(
         ("priority", np.float64),  # reward per step of priority
         ("occupied_min", np.float64),  # reward per minute of driver time, at opening
         ("occupied_end_min", np.float64),  # the same at closing; linear in between
+        ("occupied_load_min", np.float64),  # added to both per half hour that the drivers are booked out on average
         ("remote_km", np.float64),  # reward per km from the drop-off to the centre of the area
         ("detour_min", np.float64),  # reward per minute that the best driver would be there earlier
         ("opportunity", np.float64),  # share of what the open booking that needs this driver most would lose
         ("delay_min", np.float64),  # reward per minute from now to the pickup
         ("slack_min", np.float64),  # reward per minute that the booking could still wait, up to 30
+        ("last_chance", np.float64),  # reward per step of priority of a booking that is lost at the next tick
         ("free_horizon_min", np.float64),  # only drivers whose trip could begin within this time
         ("horizon_min", np.float64),  # only bookings whose earliest pickup is within this time
         ("threshold", np.float64),  # at opening: waits unless a score is above
         ("threshold_end", np.float64),  # the same at closing; linear in between
+        ("order_slack_min", np.float64),  # matching: which matched pair comes first, per minute it could still wait
     ],
     align=True,
 )
 MAX_SLACK_MIN = 30.0
+_LOAD_MIN = 30.0
+_MAX_BOOKED_OUT_MIN = 60.0
 
 
 @jit
@@ -148,6 +153,23 @@ def _available_min(world: World, b, n):  # type: ignore[no-untyped-def]
 
 
 @jit
+def _load(world: World, b):  # type: ignore[no-untyped-def]
+    """Mean time until the drivers are free, in half hours; a driver counts with an hour at most."""
+    clock = world.clocks[b]
+    total = 0.0
+    for n in range(clock.num_drivers):
+        total += min(_MAX_BOOKED_OUT_MIN, max(0.0, _available_min(world, b, n) - clock.now_min))
+    return total / (_LOAD_MIN * max(1, clock.num_drivers))
+
+
+@jit
+def _slack_min(world: World, b, k):  # type: ignore[no-untyped-def]
+    """Minutes that booking ``k`` could still wait for its assignment, at most 30."""
+    left_min = world.bookings[b, k].latest_pickup_min + world.rules[0].expiry_tolerance_min - world.clocks[b].now_min
+    return min(MAX_SLACK_MIN, max(0.0, left_min))
+
+
+@jit
 def price_pairs(world: World, pair_value, prices, scores):  # type: ignore[no-untyped-def]
     """
     Fill ``scores`` (B, N, M): what a pair pays, less what it takes away from other bookings; -inf where not allowed.
@@ -163,6 +185,8 @@ def price_pairs(world: World, pair_value, prices, scores):  # type: ignore[no-un
             continue
         day_left = min(1.0, max(0.0, (clock.close_min - clock.now_min) / (clock.close_min - clock.open_min)))
         occupied_price = prices.occupied_end_min + (prices.occupied_min - prices.occupied_end_min) * day_left
+        if prices.occupied_load_min != 0.0:
+            occupied_price += prices.occupied_load_min * _load(world, b)
         for m in range(num_slots):
             k = world.slots[b, m]
             if k == NO_BOOKING:
@@ -177,8 +201,10 @@ def price_pairs(world: World, pair_value, prices, scores):  # type: ignore[no-un
                     soonest_min = pair.pickup_min
             if soonest_min == np.inf:
                 continue
-            slack_min = min(MAX_SLACK_MIN, max(0.0, booking.latest_pickup_min - clock.now_min))
+            slack_min = _slack_min(world, b, k)
             of_booking = prices.priority * booking.priority - prices.slack_min * slack_min
+            if slack_min < world.rules[0].tick_min:
+                of_booking += prices.last_chance * booking.priority
             east, north = booking.dropoff_east_km, booking.dropoff_north_km
             of_booking -= prices.remote_km * np.sqrt(east * east + north * north)
             for n in range(clock.num_drivers):
@@ -248,4 +274,87 @@ def best_pairs(world: World, scores, wait_scores, actions):  # type: ignore[no-u
             for m in range(num_slots):
                 if world.slots[b, m] != NO_BOOKING and world.pairs[b, n, m].is_feasible and scores[b, n, m] > best:
                     best = scores[b, n, m]
+                    actions[b] = 1 + n * num_slots + m
+
+
+@jit
+def match(gains, num_drivers, num_slots, slot_of):  # type: ignore[no-untyped-def]
+    """
+    Match drivers and slots one to one for the largest total gain; gains are at least 0, and 0 is as good as unmatched.
+
+    The Hungarian method with potentials, a driver at a time along shortest augmenting paths (Kuhn 1955; Jonker and
+    Volgenant 1987). ``slot_of[n]`` becomes the slot of driver ``n`` or -1.
+    """
+    num_columns = max(num_drivers, num_slots)  # columns beyond the slots are worth nothing
+    driver_price = np.zeros(num_drivers + 1)
+    column_price = np.zeros(num_columns + 1)
+    driver_of = np.zeros(num_columns + 1, np.int64)  # 1-based; column 0 holds the driver being matched
+    previous = np.zeros(num_columns + 1, np.int64)
+    for n in range(1, num_drivers + 1):
+        driver_of[0] = n
+        column = 0
+        shortest = np.full(num_columns + 1, np.inf)
+        is_done = np.zeros(num_columns + 1, np.bool_)
+        while True:
+            is_done[column] = True
+            driver = driver_of[column]
+            step, next_column = np.inf, 0
+            for other in range(1, num_columns + 1):
+                if is_done[other]:
+                    continue
+                gain = gains[driver - 1, other - 1] if other <= num_slots else 0.0
+                length = -gain - driver_price[driver] - column_price[other]
+                if length < shortest[other]:
+                    shortest[other] = length
+                    previous[other] = column
+                if shortest[other] < step:
+                    step, next_column = shortest[other], other
+            for other in range(num_columns + 1):
+                if is_done[other]:
+                    driver_price[driver_of[other]] += step
+                    column_price[other] -= step
+                else:
+                    shortest[other] -= step
+            column = next_column
+            if driver_of[column] == 0:
+                break
+        while column != 0:
+            driver_of[column] = driver_of[previous[column]]
+            column = previous[column]
+    slot_of[:] = -1
+    for column in range(1, num_slots + 1):
+        n = driver_of[column] - 1
+        if n >= 0 and gains[n, column - 1] > 0.0:
+            slot_of[n] = column - 1
+
+
+@jit
+def matched_pairs(world: World, scores, wait_scores, order_slack_price, actions):  # type: ignore[no-untyped-def]
+    """
+    Match drivers and slots for the largest total of what scores exceed ``wait_scores`` by, and take one matched pair:
+    the one of the largest gain less ``order_slack_price`` per minute that its booking could still wait.
+    """
+    num_slots = world.slots.shape[1]
+    gains = np.empty(scores.shape[1:])
+    slot_of = np.empty(scores.shape[1], np.int64)
+    for b in range(len(actions)):
+        actions[b] = 0
+        clock = world.clocks[b]
+        if clock.is_done or clock.num_feasible == 0:
+            continue
+        num_shown = 0
+        while num_shown < num_slots and world.slots[b, num_shown] != NO_BOOKING:
+            num_shown += 1
+        for n in range(clock.num_drivers):
+            for m in range(num_shown):
+                is_feasible = world.pairs[b, n, m].is_feasible != 0
+                gains[n, m] = max(0.0, scores[b, n, m] - wait_scores[b]) if is_feasible else 0.0
+        match(gains, clock.num_drivers, num_shown, slot_of)
+        best = -np.inf
+        for n in range(clock.num_drivers):
+            m = slot_of[n]
+            if m >= 0:
+                order = gains[n, m] - order_slack_price * _slack_min(world, b, world.slots[b, m])
+                if order > best:
+                    best = order
                     actions[b] = 1 + n * num_slots + m

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from baselines import kernels
 from baselines.policy import IntArray, Policy
@@ -187,20 +186,22 @@ class _PricedRule(TunableRule):
         "price_priority": (-10.0, 30.0, 0.0),
         "price_occupied_min": (0.0, 4.0, 1.0),
         "price_occupied_end_min": (-1.0, 4.0, 1.0),
-        "price_remote_km": (-1.0, 6.0, 0.0),
-        "price_detour_min": (-1.0, 4.0, 0.5),
-        "price_opportunity": (-0.5, 2.0, 0.0),
-        "price_delay_min": (-2.0, 4.0, 0.0),
-        "price_slack_min": (-2.0, 4.0, 0.0),
+        "price_occupied_load_min": (-1.0, 3.0, 0.0),
+        "price_remote_km": (-2.0, 6.0, 0.0),
+        "price_detour_min": (-2.0, 4.0, 0.5),
+        "price_opportunity": (-1.0, 2.0, 0.0),
+        "price_delay_min": (-2.0, 6.0, 0.0),
+        "price_slack_min": (-4.0, 4.0, 0.0),
+        "price_last_chance": (0.0, 40.0, 0.0),
         "free_horizon_min": (0.0, 120.0, 120.0),
         "horizon_min": (0.0, 240.0, 240.0),
-        "threshold": (-100.0, 150.0, 0.0),
-        "threshold_end": (-200.0, 150.0, 0.0),
+        "threshold": (-100.0, 200.0, 0.0),
+        "threshold_end": (-300.0, 150.0, 0.0),
     }
 
     def __init__(self, **settings: float) -> None:
         super().__init__(**settings)
-        values = tuple(self._settings[name if name in self._settings else f"price_{name}"] for name in _PRICE_FIELDS)
+        values = tuple(self._settings.get(name, self._settings.get(f"price_{name}", 0.0)) for name in _PRICE_FIELDS)
         self._prices = np.array([values], kernels.PRICES)[0]
         self._scores = np.empty((0, 0, 0))
         self._thresholds = np.empty(0)
@@ -221,10 +222,11 @@ class BestRewardWithPrices(_PricedRule):
     name = "best_reward_with_prices"
     description = (
         "The pair with the highest score = what it pays at once + price_priority x priority - prices for: each minute "
-        "of driver time, each km between drop-off and centre, each minute that the best driver would be there earlier, "
-        "the largest loss of another open booking whose best driver it takes (opportunity), each minute until the "
-        "pickup, each minute the booking could still wait. Looks at bookings due within horizon_min and drivers free "
-        "within free_horizon_min; waits unless a score is above the threshold. Ties: lower driver row, lower slot."
+        "of driver time (more the more the drivers are booked out), each km between drop-off and centre, each minute "
+        "that the best driver would be there earlier, the largest loss of another open booking whose best driver it "
+        "takes (opportunity), each minute until the pickup, each minute the booking could still wait; a booking about "
+        "to be lost gains last_chance. Looks at bookings due within horizon_min and drivers free within "
+        "free_horizon_min; waits unless a score is above the threshold. Ties: lower driver row, lower slot."
     )
 
     def act(self, batch: Any, payer: Any = None) -> IntArray:
@@ -238,20 +240,18 @@ class MatchingWithPrices(_PricedRule):
     name = "matching_with_prices"
     description = (
         "Scores pairs as best_reward_with_prices, matches drivers and bookings one to one for the highest total of "
-        "scores above the threshold (Hungarian method), and takes the matched pair of the highest score; matches anew "
-        "at the next decision. Waits when nothing is matched."
+        "scores above the threshold (Hungarian method), and takes one matched pair: highest score less order_slack_min "
+        "per minute that its booking could still wait. Matches anew at each decision; waits when nothing is matched."
     )
+    space: ClassVar[dict[str, tuple[float, float, float]]] = {
+        **_PricedRule.space,
+        "order_slack_min": (0.0, 10.0, 0.0),
+    }
 
     def act(self, batch: Any, payer: Any = None) -> IntArray:
         actions = np.zeros(batch.batch_size, np.int64)
         self._score(batch, payer)
-        num_slots = batch.max_bookings
-        gains = np.maximum(self._scores - self._thresholds[:, None, None], 0.0)
-        for b in np.flatnonzero(gains.any(axis=(1, 2))):
-            drivers, slots = linear_sum_assignment(gains[b], maximize=True)
-            matched = gains[b, drivers, slots]
-            first = int(matched.argmax())
-            actions[b] = 1 + drivers[first] * num_slots + slots[first]
+        kernels.matched_pairs(batch.world, self._scores, self._thresholds, self._prices["order_slack_min"], actions)
         return actions
 
 

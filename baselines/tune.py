@@ -158,7 +158,8 @@ def tune(args: argparse.Namespace, argv: list[str] | None = None) -> Entry:
             continue
         num_trials = args.trials if len(rule.space) > 1 else max(10, args.trials // 10)
         # What is known already of this rule and of its relatives is where the search begins.
-        starts = [found["values"] for name, found in known.items() if rule_class(name).space == rule.space]  # type: ignore[attr-defined]
+        starts = [found["values"] for found in known.values() if len(set(found["values"]) & set(rule.space)) > 1]
+        starts += [known[rule.name]["values"]] if rule.name in known and not starts else []
 
         def show(number: int, best: float, rule: type[TunableRule] = rule, total: int = num_trials) -> None:
             if sys.stderr.isatty() or number % 50 == 0 or number == total:

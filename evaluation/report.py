@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from envs.kpis import KPI_NAMES
-from evaluation.runner import Played
+from evaluation.runner import MARGIN, Played
 from evaluation.statistics import Interval, bootstrap_mean, holm, paired_difference, relative_change
 
 OBJECTIVES = {"reward": 1, "cost": -1, "cost_with_lateness": -1}  # +1: more is better
@@ -26,6 +25,7 @@ COMPARED_METRICS = (
     "deadhead_km",
     "km_per_served_trip",
     "cost",
+    MARGIN,
 )
 NUM_WORST_DAYS = 5
 SIGNIFICANCE = 0.05
@@ -121,6 +121,8 @@ class Evaluation:
         metrics = list(dict.fromkeys((self.objective, *COMPARED_METRICS)))
         comparisons = []
         for metric in metrics:
+            if metric != "reward" and metric not in self.rules[0].kpis:
+                continue
             reference = self.values(self.best_rule, metric)
             if np.isnan(reference).all():
                 continue
@@ -240,6 +242,9 @@ class Evaluation:
                     f"  day {row['day']}: {self.objective} {number(row[self.objective])}{versus}, {lost}, {late}"
                 )
             parts.append("")
+        others = sum(row.metric == self.objective for row in self.comparisons)
+        if any(not row.is_significant for row in self.comparisons if row.metric == self.objective):
+            parts.append(f"n.s.: not significant at 5 % after Holm's correction for {others} comparisons.")
         parts += [f"Note: {note}" for note in self.notes]
         parts.append(self.verdict())
         return "\n".join(parts)
@@ -266,7 +271,7 @@ class Evaluation:
                 "objective_mean": objective.mean,
                 "objective_ci_low": objective.low,
                 "objective_ci_high": objective.high,
-                "kpis": {kpi: self.mean(name, kpi) for kpi in KPI_NAMES},
+                "kpis": {kpi: self.mean(name, kpi) for kpi in members[0].kpis},
                 "reward_terms": {
                     term: float(np.mean([played.terms[term].mean() for played in members])) for term in members[0].terms
                 },
@@ -314,13 +319,13 @@ class Evaluation:
         folder.mkdir(parents=True, exist_ok=True)
         json_path, csv_path = folder / "evaluation.json", folder / "evaluation.csv"
         json_path.write_text(json.dumps(self.to_dict(), indent=2) + "\n")
-        terms = list(self.played[0].terms)
+        terms, kpis = list(self.played[0].terms), list(self.played[0].kpis)
         with csv_path.open("w", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["policy", "day", "service_day", "reward", *KPI_NAMES, *(f"term_{term}" for term in terms)])
+            writer.writerow(["policy", "day", "service_day", "reward", *kpis, *(f"term_{term}" for term in terms)])
             for played in self.played:
                 for i, case in enumerate(played.cases):
-                    numbers = [played.reward[i], *(played.kpis[kpi][i] for kpi in KPI_NAMES)]
+                    numbers = [played.reward[i], *(played.kpis[kpi][i] for kpi in kpis)]
                     numbers += [played.terms[term][i] for term in terms]
                     cells = ["" if math.isnan(value) else f"{value:.6g}" for value in numbers]
                     writer.writerow([played.policy, case.label, case.cluster, *cells])

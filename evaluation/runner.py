@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,9 +16,11 @@ from envs.batch import DispatchBatch
 from envs.day import Day
 from envs.decisions import step_days
 from envs.kpis import KPI_NAMES, episode_kpis
+from envs.records import World
 from envs.scenario import Scenario
 
 MAX_ROWS = 256  # days side by side: enough to make Python's share small
+MARGIN = "margin_chf"  # name under which the operating margin joins the KPIs
 MAX_MATRIX_ROWS = 32  # the same for days that bring a travel matrix: about 1 MB each with 250 bookings
 LATENCY_DAYS = 3  # days played one at a time, for the time per decision
 LATENCY_DECISIONS = 2_000  # at most so many decisions are timed
@@ -181,6 +185,7 @@ def play(
     *,
     measure_latency: bool = True,
     arena: Arena | None = None,
+    with_margin: bool = False,
     on_progress: Callable[[int], None] | None = None,
 ) -> Played:
     """
@@ -188,6 +193,8 @@ def play(
 
     Parameters
     ----------
+    with_margin
+        Also read each day's operating margin (reward V3) from its event log; it becomes the KPI ``margin_chf``.
     arena
         Made with the same scenario and reward; saves setting one up for each policy.
     on_progress
@@ -196,6 +203,7 @@ def play(
     arena = arena or Arena(scenario, reward, num_rows_for(cases))
     num_rows = arena.batch.batch_size
     columns: list[dict[str, float]] = []
+    margins: list[float] = []
     totals, term_rows = [], []
     for first in range(0, len(cases), num_rows):
         wave = cases[first : first + num_rows]
@@ -203,18 +211,38 @@ def play(
         total, terms = arena.run(policy)
         totals.append(total[: len(wave)])
         term_rows.append(terms[: len(wave)])
-        columns += [episode_kpis(arena.batch.world, b, case.num_unservable) for b, case in enumerate(wave)]
+        world = arena.batch.world
+        columns += [episode_kpis(world, b, case.num_unservable) for b, case in enumerate(wave)]
+        if with_margin:
+            margins += [_margin_chf(world, b) for b in range(len(wave))]
         if on_progress is not None:
             on_progress(first + len(wave))
     all_terms = np.concatenate(term_rows)
+    kpis = {name: np.array([row[name] for row in columns]) for name in KPI_NAMES}
+    if with_margin:
+        kpis[MARGIN] = np.array(margins)
     return Played(
         policy=policy.name,
         cases=list(cases),
-        kpis={name: np.array([row[name] for row in columns]) for name in KPI_NAMES},
+        kpis=kpis,
         reward=np.concatenate(totals) if arena.payer is not None else np.full(len(cases), np.nan),
         terms={name: all_terms[:, t] for t, name in enumerate(arena.term_names)},
         latency_ms=time_decisions(policy, cases, scenario, reward) if measure_latency else (np.nan, np.nan),
     )
+
+
+def _margin_chf(world: World, b: int) -> float:
+    """Operating margin of the finished day in row ``b``, in francs."""
+    from reward import episode_terms
+
+    return math.fsum(episode_terms(world, b, _margin_weights()).values())
+
+
+@cache
+def _margin_weights() -> Any:
+    from reward import load_weights
+
+    return load_weights("v3")
 
 
 def time_decisions(

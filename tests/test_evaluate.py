@@ -13,6 +13,8 @@ import yaml
 from stable_baselines3 import DQN, PPO
 
 import envs  # noqa: F401 - registers the environments
+from agents.maskable_dqn import MaskableDQN
+from agents.policies import PairPolicy
 from evaluate import main
 from reward import RewardV2
 
@@ -116,6 +118,17 @@ def test_a_bare_zip_is_recognised(tmp_path):
     model.save(tmp_path / "mine.zip")
     assert main(["--model", str(tmp_path / "mine.zip"), *QUICK, "--output", str(tmp_path)]) == 0
     assert "mine" in json.loads((tmp_path / "evaluation.json").read_text())["policies"]
+
+
+def test_a_pair_network_plays_any_fleet(tmp_path):
+    model = MaskableDQN(PairPolicy, make_env(), buffer_size=100, seed=0, device="cpu")
+    model.save(tmp_path / "pair.zip")
+    options = ["--model", str(tmp_path / "pair.zip"), "--policies", "random_valid", *QUICK, "--output", str(tmp_path)]
+    assert main(options) == 0
+    assert main([*options, "--num-drivers", "8", "--max-bookings", "20"]) == 0
+    content = json.loads((tmp_path / "evaluation.json").read_text())
+    assert (content["num_drivers"], content["max_bookings"]) == (8, 20)
+    assert content["policies"]["pair"]["kpis"]["num_infeasible"] == 0.0  # it never chooses against the mask
 
 
 def test_the_sizes_of_a_run_are_taken_over(tmp_path):

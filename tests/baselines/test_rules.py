@@ -6,8 +6,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.optimize import linear_sum_assignment
 
 from baselines import RULE_NAMES, RULES, make_rules, rule_class
+from baselines.kernels import match
 from baselines.rules import (
     BestImmediateReward,
     BestRewardWithPrices,
@@ -264,3 +266,38 @@ def test_rules_that_choose_by_reward_need_one():
 def test_tuned_values_reach_the_rule():
     (rule,) = make_rules(["insertion_just_in_time"], {"insertion_just_in_time": {"horizon_min": 45.0}})
     assert rule.settings() == {"horizon_min": 45.0}
+
+
+@pytest.mark.parametrize(("num_drivers", "num_slots"), [(1, 1), (3, 5), (5, 3), (5, 15), (14, 8)])
+def test_the_matching_is_as_good_as_scipys(num_drivers, num_slots):
+    rng = np.random.default_rng(num_drivers)
+    slot_of = np.empty(num_drivers, np.int64)
+    for _ in range(50):
+        gains = np.maximum(rng.normal(0.0, 1.0, (num_drivers, num_slots)), 0.0)  # half of the pairs are worth nothing
+        match(gains, num_drivers, num_slots, slot_of)
+        matched = [(n, m) for n, m in enumerate(slot_of) if m >= 0]
+        assert len({m for _, m in matched}) == len(matched)
+        rows, columns = linear_sum_assignment(gains, maximize=True)
+        assert sum(gains[pair] for pair in matched) == pytest.approx(gains[rows, columns].sum())
+
+
+def test_of_the_matched_pairs_the_one_that_can_wait_least_may_come_first(board):
+    board.payer.pair_value[0] = [[100.0, 105.0, 0.0], [20.0, 101.0, 0.0]]
+    board.world.bookings["latest_pickup_min"][0, 1] = 485.0
+    # matched: d0 b1 (100, can wait 5 min) and d1 b0 (101, can wait 30): 100 - 5 x 0.5 = 97.5 against 101 - 15 = 86
+    assert board.choice(MatchingWithPrices(**UNPRICED)) == D1_B0
+    assert board.choice(MatchingWithPrices(**{**UNPRICED, "order_slack_min": 0.5})) == D0_B1
+
+
+def test_driver_time_is_dearer_when_the_drivers_are_booked_out(board):
+    rule = BestRewardWithPrices(**{**UNPRICED, "price_occupied_load_min": 1.0})
+    assert board.choice(rule) == D1_B2  # everybody is free: nothing is charged
+    board.world.drivers["free_min"][0] = [510.0, 510.0]
+    # both are free in half an hour, load 1: d1 b2 110 - 50 = 60; d0 b0 100 - 20 = 80
+    assert board.choice(rule) == D0_B0
+
+
+def test_a_booking_about_to_be_lost_has_a_last_chance(board):
+    board.world.bookings["latest_pickup_min"][0, 1] = 484.0  # b1 expires before the next tick, at 485
+    assert board.choice(BestRewardWithPrices(**{**UNPRICED, "price_last_chance": 10.0})) == D1_B2  # 70 + 30 < 110
+    assert board.choice(BestRewardWithPrices(**{**UNPRICED, "price_last_chance": 20.0})) == D1_B1  # 70 + 60
