@@ -60,14 +60,23 @@ class Policy(ABC):
 
     def bind(self, env: Any) -> Policy:
         """
-        Let ``predict`` choose for this environment (a ``DispatchEnv``, wrapped or not, or a ``DispatchVecEnv``).
+        Let ``predict`` choose for this environment: a ``DispatchEnv``, wrapped or not, or a ``DispatchVecEnv``.
+
+        A ``DummyVecEnv`` of one ``DispatchEnv`` will do too.
 
         Raises
         ------
         ValueError
-            When the policy chooses by reward and the environment pays none.
+            When the policy chooses by reward and the environment pays none, or when it is no environment of ours.
         """
-        self._batch = env.unwrapped.batch
+        members = getattr(env.unwrapped, "envs", [])
+        if len(members) == 1:
+            env = members[0]
+        self._batch = getattr(env.unwrapped, "batch", None)
+        if self._batch is None:
+            raise ValueError(
+                f"rule '{self.name}' needs a DispatchEnv, a DummyVecEnv of one, or a DispatchVecEnv, came {env!r:.80}."
+            )
         self._payer = _attribute(env, "payer")
         if self.needs_reward and self._payer is None:
             raise ValueError(
