@@ -1,4 +1,4 @@
-"""``DispatchBatch``: days side by side with decisions and observations; both Gymnasium's and SB3's faces stand on it."""
+"""``DispatchBatch``: days side by side with decisions and observations; Gymnasium's and SB3's faces stand on it."""
 
 from __future__ import annotations
 

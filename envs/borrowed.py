@@ -1,10 +1,10 @@
 """
 ``borrow``: hand a named tuple of arrays through compiled code as one pointer.
 
-Numba passes a named tuple of thirteen arrays as some 120 separate arguments and counts references of each array, atomically, in
-every function it goes through: about 200 ns a call, more than most of our functions take. Compiled entry points
-therefore begin with ``world = borrow(world)``; from there on one pointer travels, ``world.bookings`` reads the array out of it,
-and nothing is counted. The Python caller keeps the arrays alive for as long as the call lasts.
+Numba passes a named tuple of thirteen arrays as some 120 separate arguments and counts references of each array,
+atomically, in every function it goes through: about 200 ns a call, more than most of our functions take. Compiled
+entry points therefore begin with ``world = borrow(world)``; from there on one pointer travels, ``world.bookings`` reads
+the array out of it, and nothing is counted. The Python caller keeps the arrays alive for as long as the call lasts.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class _BorrowedModel(models.PrimitiveModel):
 class _BorrowedAttributes(AttributeTemplate):
     key = Borrowed
 
-    def generic_resolve(self, borrowed: Borrowed, attribute: str) -> Any:
+    def generic_resolve(self, borrowed: Borrowed, attribute: str) -> Any:  # type: ignore[override]
         if attribute in borrowed.arrays.fields:
             return borrowed.arrays.types[borrowed.arrays.fields.index(attribute)]
         return None
@@ -53,7 +53,7 @@ def _load_array(context: Any, builder: Any, borrowed: Borrowed, pointer: Any, at
 
 
 @intrinsic
-def borrow(typing_context: Any, arrays: Any) -> Any:
+def _borrow(typing_context: Any, arrays: Any) -> Any:
     """The named tuple as a ``Borrowed``; a ``Borrowed`` comes back as it is."""
     if isinstance(arrays, Borrowed):
         return arrays(arrays), lambda context, builder, signature, args: args[0]
@@ -64,3 +64,6 @@ def borrow(typing_context: Any, arrays: Any) -> Any:
         return cgutils.alloca_once_value(builder, args[0])
 
     return Borrowed(arrays)(arrays), codegen
+
+
+borrow: Any = _borrow  # called without the typing context, which type checkers can't know

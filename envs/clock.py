@@ -96,7 +96,7 @@ def _release(world: World, b, until):
 
 @jit
 def _expire(world: World, b, until):
-    """Open bookings past their latest pickup + tolerance are lost; one that is due exactly now still can be assigned."""
+    """Open bookings past their latest pickup + tolerance are lost; one that is due exactly now can still be assigned"""
     clock = world.clocks[b]
     tolerance = world.rules[0].expiry_tolerance_min
     while clock.num_open > 0:

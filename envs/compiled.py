@@ -34,9 +34,9 @@ def _cache_dir(package: str) -> str:
     return str(Path(_USER_CACHE_DIR or _ROOT / ".numba_cache") / digest.hexdigest()[:16])
 
 
-def _compile(function: Callable[..., Any], **options: bool) -> Any:
-    numba.config.CACHE_DIR = _cache_dir(function.__module__.split(".")[0])
-    return numba.njit(cache=True, error_model="numpy", nogil=True, **options)(function)
+def _compile(function: Callable[..., Any], forceinline: bool = False) -> Any:
+    numba.config.CACHE_DIR = _cache_dir(function.__module__.split(".")[0])  # type: ignore[attr-defined]
+    return numba.njit(cache=True, error_model="numpy", nogil=True, forceinline=forceinline)(function)
 
 
 def jit(function: Callable[..., Any]) -> Any:

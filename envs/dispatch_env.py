@@ -60,13 +60,13 @@ class DayStream:
         return self._first + index if self._day_list is None else self._day_list[index]
 
 
-class DispatchEnv(gym.Env[dict[str, npt.NDArray[Any]], np.int64]):
+class DispatchEnv(gym.Env[Any, Any]):
     """
     Who takes which booking, and when to wait.
 
     Action
-        ``Discrete(N * M + 1)``: 0 waits, else driver = (a - 1) // M, booking slot = (a - 1) % M. An infeasible action is
-        counted and acts as wait.
+        ``Discrete(N * M + 1)``: 0 waits, else driver = (a - 1) // M, booking slot = (a - 1) % M. An infeasible action
+        is counted and acts as wait.
     Observation
         Dict of float32 features in [-1, 1] and the ``action_mask``; see ``envs.observation``.
     Reward
@@ -88,8 +88,8 @@ class DispatchEnv(gym.Env[dict[str, npt.NDArray[Any]], np.int64]):
         Any other setting of the scenario, by name: ``load=2.0``, ``plan_improvement=False``, ...
 
     ``reset(options={"day": n})`` plays generated day n; a Day instead of n plays that day.
-    ``reset(seed=s)`` restarts the stream of days. ``info`` holds ``day`` and, after a step, ``elapsed_min``; at the end of
-    a day also ``kpis``.
+    ``reset(seed=s)`` restarts the stream of days. ``info`` holds ``day`` and, after a step, ``elapsed_min``; at the
+    end of a day also ``kpis``.
     """
 
     metadata = {"render_modes": ["human", "ansi"], "render_fps": 4}  # noqa: RUF012 - Gymnasium's own convention
@@ -128,9 +128,7 @@ class DispatchEnv(gym.Env[dict[str, npt.NDArray[Any]], np.int64]):
         self._show()
         return self._observation(), {"day": self._day_label()}
 
-    def step(
-        self, action: np.int64 | int
-    ) -> tuple[dict[str, npt.NDArray[Any]], float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.int64 | int) -> tuple[dict[str, npt.NDArray[Any]], float, bool, bool, dict[str, Any]]:
         if self.batch.days[0] is None:
             raise RuntimeError("step was called before reset.")
         self.batch.step(np.array([action]))
@@ -148,7 +146,9 @@ class DispatchEnv(gym.Env[dict[str, npt.NDArray[Any]], np.int64]):
 
     def render(self) -> str | None:  # type: ignore[override]
         if self.render_mode is None:
-            gym.logger.warn("render() without a render_mode does nothing; make the environment with render_mode='human'.")
+            gym.logger.warn(
+                "render() without a render_mode does nothing; make the environment with render_mode='human'."
+            )
             return None
         text = render_text(self.batch.world, 0, self.batch.day_of(0))
         if self.render_mode == "human":

@@ -3,7 +3,8 @@ Compiled plan improvement: the trips not begun are placed anew, largest regret f
 
 The rebuilt plans replace the old ones only when every trip found a place and the cost (driving minutes +
 insertion_lateness_weight x lateness) fell; otherwise the old plans are kept and only relocated and swapped, moves that
-are taken one by one when they save. Regret insertion: Potvin and Rousseau (1993); relocate and exchange: Savelsbergh (1992).
+are taken one by one when they save. Regret insertion: Potvin and Rousseau (1993); relocate and exchange: Savelsbergh
+(1992).
 """
 
 from __future__ import annotations

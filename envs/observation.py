@@ -97,7 +97,7 @@ def observation_space(num_drivers: int, max_bookings: int) -> gym.spaces.Dict:
 def allocate_observation(batch_size: int, num_drivers: int, max_bookings: int) -> dict[str, np.ndarray]:
     """Zeroed arrays of ``batch_size`` observations: float32 features, int8 mask (row a - 1 of pairs is action a)."""
     space = observation_space(num_drivers, max_bookings)
-    return {key: np.zeros((batch_size, *box.shape), box.dtype) for key, box in space.spaces.items()}
+    return {key: np.zeros((batch_size, *(box.shape or ())), box.dtype) for key, box in space.spaces.items()}
 
 
 @inlined

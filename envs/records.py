@@ -215,4 +215,6 @@ class World(NamedTuple):
     events: np.ndarray  # EVENT, shape (B, E)
     slots: np.ndarray  # int32, shape (B, M)
     pairs: np.ndarray  # PAIR, shape (B, N, M); where is_feasible is 0 the other fields mean nothing
-    open_rows: np.ndarray  # int32, shape (B, K): open bookings by (latest pickup, row), [:num_open]; slots show the first M
+    open_rows: (
+        np.ndarray
+    )  # int32, shape (B, K): open bookings by (latest pickup, row), [:num_open]; slots show the first M

@@ -44,9 +44,7 @@ def render_text(world: World, b: int, day: Day) -> str:
             break
         booking = day.bookings[k]
         feasible = np.flatnonzero(world.pairs["is_feasible"][b, : clock["num_drivers"], slot])
-        drivers = " ".join(
-            f"{day.drivers[n].id}@{clock_text(world.pairs['pickup_min'][b, n, slot])}" for n in feasible
-        )
+        drivers = " ".join(f"{day.drivers[n].id}@{clock_text(world.pairs['pickup_min'][b, n, slot])}" for n in feasible)
         lines.append(
             f"  {booking.id:<6} priority {booking.priority}, pickup {clock_text(booking.earliest_pickup_min)}-"
             f"{clock_text(booking.latest_pickup_min)}  by: {drivers or 'nobody'}"

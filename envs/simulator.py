@@ -1,5 +1,5 @@
 """
-The simulator: several days side by side as arrays, advanced together by compiled code. It knows neither Gymnasium nor rewards.
+The simulator: several days side by side as arrays, advanced by compiled code. It knows neither Gymnasium nor rewards.
 
 ``World`` is the state, ``envs.plans`` and ``envs.clock`` say what happens; this module puts days in and takes orders.
 """
@@ -41,7 +41,7 @@ def allocate_world(
     max_bookings: int,
     has_matrix: bool = False,
 ) -> World:
-    """A World of zeroed arrays for ``batch_size`` days of up to ``num_drivers`` and ``num_bookings``, M = max_bookings."""
+    """A World of zeroed arrays for ``batch_size`` days of up to N drivers and K bookings, with M = max_bookings slots."""
     matrix = (batch_size, num_drivers + 2 * num_bookings, num_bookings) if has_matrix else (batch_size, 1, 1)
     # Events: depart, pickup, drop-off for a booking; depart, abandon, drop-out for a driver who drops out.
     num_events = 3 * num_bookings + 3 * num_drivers

@@ -1,4 +1,4 @@
-"""Compiled travel: great-circle distance, and driving through an hourly speed profile forwards and backwards in time."""
+"""Compiled travel: great-circle distance, and driving through an hourly speed profile, forwards and backwards."""
 
 from __future__ import annotations
 

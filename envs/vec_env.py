@@ -35,9 +35,9 @@ class DispatchVecEnv(VecEnv):
     """
     B environments in one object; each row plays the same days as ``DispatchEnv`` with the same stream.
 
-    Rows that end are reset at once, as SB3 asks: ``infos[b]["terminal_observation"]`` is the last observation of the day,
-    ``infos[b]["episode"]`` its return and length, ``infos[b]["kpis"]`` and ``["episode_terms"]`` (the reward terms, summed) what happened.
-    ``info["elapsed_min"]`` is the clock time of the step.
+    Rows that end are reset at once, as SB3 asks: ``infos[b]["terminal_observation"]`` is the last observation of the
+    day, ``["episode"]`` its return and length, ``["kpis"]`` and ``["episode_terms"]`` (the reward terms, summed) what
+    happened. ``info["elapsed_min"]`` is the clock time of the step.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ class DispatchVecEnv(VecEnv):
         infos: list[dict[str, Any]] = [{"elapsed_min": minutes} for minutes in clocks["elapsed_min"].tolist()]
         dones = clocks["is_done"] == 1
         ended = np.flatnonzero(dones)
-        for b in ended:
+        for b in ended.tolist():
             infos[b]["kpis"] = self.batch.kpis(b)
             infos[b]["episode"] = {
                 "r": float(self._returns[b]),
@@ -163,15 +163,19 @@ class DispatchVecEnv(VecEnv):
             raise ValueError(f"set_attr('{attr_name}'): the rows share their attributes; leave indices out.")
         setattr(self, attr_name, value)
 
-    def env_method(self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any) -> list[Any]:
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
+    ) -> list[Any]:
         rows = list(self._get_indices(indices))
         if method_name == "action_masks":
             masks = self.action_masks()
             return [masks[b] for b in rows]
         raise ValueError(f"env_method('{method_name}'): only action_masks is offered by the batched environment.")
 
-    def env_is_wrapped(self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: VecEnvIndices = None) -> list[bool]:
-        # Monitor's part (episode return and length in infos) is done here, so evaluate_policy must not warn of its lack.
+    def env_is_wrapped(
+        self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: VecEnvIndices = None
+    ) -> list[bool]:
+        # Monitor's part (episode return and length in infos) is done here; evaluate_policy need not warn of its lack.
         from stable_baselines3.common.monitor import Monitor
 
         return [issubclass(wrapper_class, Monitor) for _ in self._get_indices(indices)]

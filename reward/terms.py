@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from envs.borrowed import borrow
 from envs.compiled import jit
 from envs.plans import project_insertion
 from envs.records import NO_BOOKING, BookingState, EventKind, Leg
@@ -165,6 +166,7 @@ def pay_rows(world, weights, paid, is_fresh, is_closed, num_read, terms, rewards
     terms, rewards
         float64, shape (B, len(TERM_NAMES)) and (B,): the result.
     """
+    world = borrow(world)
     w = weights[0]
     new = np.empty(_NUM_TRIP_TERMS)
     for b in range(world.clocks.shape[0]):
@@ -208,6 +210,7 @@ def price_rows(world, weights, bound, pair_value, wait_value, pair_reward, wait_
     pair_reward, wait_reward
         float32, shape (B, N * M) and (B, 1): the same divided by ``bound``, clipped to [-1, 1].
     """
+    world = borrow(world)
     w = weights[0]
     inserts = world.rules[0].inserts != 0
     num_batch, _, num_slots = world.pairs.shape

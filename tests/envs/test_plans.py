@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -38,7 +40,11 @@ def test_early_driver_leaves_so_as_to_arrive_at_earliest_pickup():
 
 
 def test_append_goes_to_the_end_and_insert_to_the_cheapest_place():
-    bookings = [booking("b0", (0, 1), (480, 500)), booking("b1", (10, 11), (600, 620)), booking("b2", (1, 2), (500, 620))]
+    bookings = [
+        booking("b0", (0, 1), (480, 500)),
+        booking("b1", (10, 11), (600, 620)),
+        booking("b2", (1, 2), (500, 620)),
+    ]
     day = line_day(bookings, [driver("d0", 0)])
     for inserts, position, deadhead_km in ((0, 2, 10.0), (1, 1, 0.0)):
         simulator = Simulator(day, rules(inserts=inserts, max_lateness_min=60))
@@ -162,4 +168,4 @@ def test_leaving_later_never_arrives_earlier():
     speeds = np.full(24, 0.2)
     speeds[9] = 1.0
     arrivals = [arrival(speeds, 480.0 + minute, 14.0) for minute in range(120)]
-    assert all(later >= earlier for earlier, later in zip(arrivals, arrivals[1:], strict=False))
+    assert all(later >= earlier for earlier, later in itertools.pairwise(arrivals))

@@ -1,0 +1,61 @@
+# make run: set up, train, evaluate, show the table.  make test: set up, run the tests.  The rest: make help.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# One thread per process is fastest on small networks; two processes use two cores.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help run test test-slow check lint type format benchmark results real-days clean
+
+help:
+	@echo "make run        set up, train V2 with stock DQN, evaluate it against all rules (under 15 min)"
+	@echo "make test       set up, run the tests"
+	@echo "make check      ruff, mypy, tests"
+	@echo "make results    the README's table on the short shift (hours; resumable)"
+	@echo "make real-days DATA=trips.csv   the README's table on real days (hours; resumable)"
+	@echo "make benchmark  decisions per second of simulator, environment and training"
+
+$(VENV)/.run: requirements.txt
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev: requirements.txt requirements-dev.txt
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements-dev.txt
+	@touch $@ $(VENV)/.run
+
+run: $(VENV)/.run
+	$(BIN)/python train.py --reward v2 --algo dqn --hyperparams-block Dispatch-v0-quick -P --run-folder logs/quick
+	$(BIN)/python evaluate.py --model logs/quick --episodes 100 --compare-baseline
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-slow: $(VENV)/.dev
+	$(BIN)/python -m pytest -m slow
+
+check: lint type test
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+type: $(VENV)/.dev
+	$(BIN)/mypy .
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+benchmark: $(VENV)/.run
+	$(BIN)/python -m evaluation.benchmark
+
+results: $(VENV)/.run
+	$(BIN)/python -m evaluation.results
+
+real-days: $(VENV)/.run
+	$(BIN)/python -m evaluation.real_days $(DATA)
+
+clean:
+	rm -rf .numba_cache .pytest_cache .mypy_cache .ruff_cache
