@@ -41,7 +41,7 @@ def allocate_world(
     max_bookings: int,
     has_matrix: bool = False,
 ) -> World:
-    """A World of zeroed arrays for ``batch_size`` days of up to N drivers and K bookings, with M = max_bookings slots."""
+    """A World of zeroed arrays for ``batch_size`` days of up to N drivers and K bookings; M is ``max_bookings``."""
     matrix = (batch_size, num_drivers + 2 * num_bookings, num_bookings) if has_matrix else (batch_size, 1, 1)
     # Events: depart, pickup, drop-off for a booking; depart, abandon, drop-out for a driver who drops out.
     num_events = 3 * num_bookings + 3 * num_drivers
