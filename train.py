@@ -15,7 +15,16 @@ from typing import Any
 DEFAULT_ALGO = "dqn"
 DEFAULT_ENV = "Dispatch-v0"
 # Of a resumed run, these may be given anew; everything else is as it was.
-RESUMABLE = ("n_timesteps", "progress", "verbose", "device", "num_threads", "checkpoint_freq", "save_freq", "log_interval")
+RESUMABLE = (
+    "n_timesteps",
+    "progress",
+    "verbose",
+    "device",
+    "num_threads",
+    "checkpoint_freq",
+    "save_freq",
+    "log_interval",
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -36,13 +45,17 @@ def build_parser() -> argparse.ArgumentParser:
         "  tensorboard --logdir logs",
     )
     what = parser.add_argument_group("what is trained")
-    what.add_argument("--reward", help="v1, v2, v3 or a YAML file of weights; replaces the file's env_wrapper", default="v2")
+    what.add_argument(
+        "--reward", help="v1, v2, v3 or a YAML file of weights; replaces the file's env_wrapper", default="v2"
+    )
     what.add_argument("--algo", help="dqn, qrdqn, ppo, a2c, maskable_dqn, maskable_ppo", default=DEFAULT_ALGO)
     what.add_argument("--env", help="Dispatch-v0 (short shift) or DispatchDay-v0 (operating day)", default=DEFAULT_ENV)
     what.add_argument("--scenario", help="name under envs/scenarios or a YAML file; default: the environment's")
     what.add_argument("--num-drivers", type=int, help="default: the scenario's")
     what.add_argument("--max-bookings", type=int, help="bookings shown at once; default: the scenario's")
-    what.add_argument("--days-from", nargs="+", metavar="FOLDER", help="train on days read from files instead of generated ones")
+    what.add_argument(
+        "--days-from", nargs="+", metavar="FOLDER", help="train on days read from files instead of generated ones"
+    )
     what.add_argument("--train-days", default="0-44", help="service days of --days-from to train on")
     what.add_argument("--eval-days", default="45-59", help="service days of --days-from that select the best model")
 
@@ -50,27 +63,52 @@ def build_parser() -> argparse.ArgumentParser:
     how.add_argument("-n", "--n-timesteps", type=int, default=-1, help="number of decisions; -1: as the YAML says")
     how.add_argument("--seed", type=int, default=0, help="of networks, exploration and training days; -1 draws one")
     how.add_argument("-conf", "--conf-file", help="hyperparameter file; default: hyperparams/<reward>/<algo>.yml")
-    how.add_argument("--hyperparams-block", metavar="BLOCK", help="block of that file; default: the one named after --env")
-    how.add_argument("-params", "--hyperparams", nargs="+", action=StoreDict, help="replace values, e.g. learning_rate:1.0e-4")
+    how.add_argument(
+        "--hyperparams-block", metavar="BLOCK", help="block of that file; default: the one named after --env"
+    )
+    how.add_argument(
+        "-params", "--hyperparams", nargs="+", action=StoreDict, help="replace values, e.g. learning_rate:1.0e-4"
+    )
     how.add_argument("--env-kwargs", nargs="+", action=StoreDict, help="more settings of the scenario, e.g. load:2.0")
-    how.add_argument("--eval-env-kwargs", nargs="+", action=StoreDict, help="the same for the evaluation environment alone")
-    how.add_argument("--vec-env", default="dummy", choices=["dummy", "subproc", "batched"], help="batched: the native batch")
-    how.add_argument("--num-threads", type=int, default=1, help="PyTorch's threads; the same seed repeats itself with 1 only")
+    how.add_argument(
+        "--eval-env-kwargs", nargs="+", action=StoreDict, help="the same for the evaluation environment alone"
+    )
+    how.add_argument(
+        "--vec-env", default="dummy", choices=["dummy", "subproc", "batched"], help="batched: the native batch"
+    )
+    how.add_argument(
+        "--num-threads", type=int, default=1, help="PyTorch's threads; the same seed repeats itself with 1 only"
+    )
     how.add_argument("--device", default="auto", help="cpu, cuda, ...")
     how.add_argument("-i", "--trained-agent", default="", help="start from the networks of this .zip")
 
     log = parser.add_argument_group("what is kept")
     log.add_argument("-f", "--log-folder", default="logs")
-    log.add_argument("-tb", "--tensorboard-log", default="", help="folder for the curves; default: the run folder; 'none': no curves")
-    log.add_argument("--eval-freq", type=int, default=0, help="decisions between evaluations; 0: a twentieth of the run; -1: none")
-    log.add_argument("--eval-episodes", type=int, default=20, help="selection days per evaluation, always the same ones")
-    log.add_argument("--n-eval-envs", type=int, default=1)
-    log.add_argument("--checkpoint-freq", type=int, default=0, help="decisions between checkpoints; 0: a tenth of the run")
-    log.add_argument("--save-freq", type=int, default=-1, help="keep a numbered model every so many decisions; -1: none")
     log.add_argument(
-        "--save-replay-buffer", action=argparse.BooleanOptionalAction, default=True, help="so that a finished run can go on"
+        "-tb", "--tensorboard-log", default="", help="folder for the curves; default: the run folder; 'none': no curves"
     )
-    log.add_argument("--log-interval", type=int, default=-1, help="episodes between points of the curves; -1: 10; -2: none")
+    log.add_argument(
+        "--eval-freq", type=int, default=0, help="decisions between evaluations; 0: a twentieth of the run; -1: none"
+    )
+    log.add_argument(
+        "--eval-episodes", type=int, default=20, help="selection days per evaluation, always the same ones"
+    )
+    log.add_argument("--n-eval-envs", type=int, default=1)
+    log.add_argument(
+        "--checkpoint-freq", type=int, default=0, help="decisions between checkpoints; 0: a tenth of the run"
+    )
+    log.add_argument(
+        "--save-freq", type=int, default=-1, help="keep a numbered model every so many decisions; -1: none"
+    )
+    log.add_argument(
+        "--save-replay-buffer",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="so that a finished run can go on",
+    )
+    log.add_argument(
+        "--log-interval", type=int, default=-1, help="episodes between points of the curves; -1: 10; -2: none"
+    )
     log.add_argument("-P", "--progress", action="store_true", help="show a progress bar")
     log.add_argument("--verbose", type=int, default=1, help="0: only the last line")
     log.add_argument("-uuid", "--uuid", action="store_true", help="give the run folder a unique suffix")
@@ -90,12 +128,14 @@ def build_parser() -> argparse.ArgumentParser:
     search.add_argument("--trial-id", type=int, help="take the hyperparameters of this trial")
     search.add_argument("--optimization-log-path")
     search.add_argument("--no-optim-plots", action="store_true")
-    parser.add_argument("--gym-packages", nargs="+", default=[], help="modules to import first, for environments of your own")
+    parser.add_argument(
+        "--gym-packages", nargs="+", default=[], help="modules to import first, for environments of your own"
+    )
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; the exit code is 0 when the run was finished, 2 for a setting that can't be used, 130 when stopped."""
+    """Run the command: 0 when the run was finished, 2 for a setting that can't be used, 130 when it was stopped."""
     parser = build_parser()
     args = parser.parse_args(argv)
     import custom_envs  # noqa: F401 - registers environments and algorithms
@@ -212,7 +252,8 @@ def take_over_settings(args: argparse.Namespace, given: dict[str, Any]) -> None:
         option = "--" + changed[0].replace("_", "-")
         allowed = ", ".join("--" + name.replace("_", "-") for name in RESUMABLE)
         raise SettingsError(
-            f"--resume {args.resume}: {option} would make it another run. Leave it out (may change: {allowed}), or start anew."
+            f"--resume {args.resume}: {option} would make it another run. Leave it out, or start anew. "
+            f"May change: {allowed}."
         )
     resume = args.resume
     for name, value in saved.items():
@@ -233,7 +274,7 @@ def run(manager: Any, args: argparse.Namespace) -> int:
     model, _ = prepared
     manager.learn(model)
     if manager.is_stopped:
-        print(f"Stopped at step {model.num_timesteps}. Go on with: python train.py --resume {manager.save_path}")
+        print(f"Stopped at step {model.num_timesteps}. {manager.advice_after_stop()}")
         return 130
     manager.save_trained_model(model)
     best = Path(manager.save_path) / "best_model.zip"

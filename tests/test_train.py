@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from datetime import date  # noqa: F401
 
 import gymnasium as gym
 import pytest
@@ -14,6 +13,7 @@ import envs  # noqa: F401
 import reward
 import train
 from tests.training.tiny import metrics_of, run, write_config
+from training.real_days import read_day_lists
 from training.settings import REPO_ROOT
 
 
@@ -36,7 +36,16 @@ def test_same_seed_same_run(tmp_path):
 
 
 def test_last_line_says_where_the_result_is(tmp_path):
-    command = [sys.executable, "train.py", "-conf", str(write_config(tmp_path)), "-f", str(tmp_path / "logs"), "-n", "48"]
+    command = [
+        sys.executable,
+        "train.py",
+        "-conf",
+        str(write_config(tmp_path)),
+        "-f",
+        str(tmp_path / "logs"),
+        "-n",
+        "48",
+    ]
     done = subprocess.run([*command, "--verbose", "0"], cwd=REPO_ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].endswith("logs/v2/dqn/Dispatch-v0_1/best_model.zip")
@@ -60,7 +69,9 @@ def day_folder(tmp_path):
     scenario = Scenario.load("short_shift", num_drivers=2)
     for number in range(4):
         write_day(
-            generate_day(scenario, number), folder / f"day-{number:03d}-bookings.csv", folder / f"day-{number:03d}-fleet.csv"
+            generate_day(scenario, number),
+            folder / f"day-{number:03d}-bookings.csv",
+            folder / f"day-{number:03d}-fleet.csv",
         )
     (folder / "travel.yml").write_text("model: power_law\nminutes_per: 2.08\nexponent: 0.845\n")
     return folder
@@ -73,6 +84,12 @@ def test_training_on_days_from_files(tmp_path, day_folder):
     assert {episode["day"] for episode in content["episodes"]} <= {"000", "001"}
     assert content["seeds"]["training_days"] == "0-1" and content["seeds"]["selection_days"] == "2-3"
     assert len(content["evaluations"]) == 2
+
+
+def test_several_folders_are_interleaved_by_service_day(day_folder):
+    training, selection = read_day_lists([str(day_folder), str(day_folder)], "0-1", "2-3")
+    assert [day.label for day in training] == ["000", "000", "001", "001"]
+    assert [day.label for day in selection] == ["002", "002", "003", "003"]
 
 
 def test_days_are_not_both_trained_on_and_selected_with(tmp_path, day_folder, capsys):

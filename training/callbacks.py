@@ -8,8 +8,8 @@ The curves that TensorBoard shows for a run (means over the last 100 finished ep
 | `rollout/ep_rew_mean` | return of training episodes under the reward that is trained, exploration included |
 | `rollout/ep_len_mean` | decisions per training episode |
 | `rollout/exploration_rate` | probability of a random action now |
-| `dispatch/reward_terms/<term>` | what each term of the reward added to a training episode; the terms sum to the return |
-| `kpi/service_rate`, `kpi/...` | KPIs of training episodes from the event log: the same for every reward, so V1 and V2 may be compared |
+| `dispatch/reward_terms/<term>` | what each term of the reward added to a training episode; they sum to the return |
+| `kpi/service_rate`, `kpi/...` | KPIs of training episodes, from the event log: V1 and V2 may be compared by them |
 | `eval/mean_reward` | mean return on the selection days, without exploration; `best_model.zip` is the best of these |
 | `eval/mean_ep_length` | decisions per selection day |
 | `eval_kpi/...` | KPIs on the selection days, the same days at every evaluation |
@@ -62,7 +62,9 @@ class EpsilonDecayPerEpisode(BaseCallback):
     def __init__(self, initial: float, final: float, factor: float) -> None:
         super().__init__()
         if not 0.0 <= final <= initial <= 1.0:
-            raise ValueError(f"EpsilonDecayPerEpisode: expected 0 <= final <= initial <= 1, got final={final}, initial={initial}.")
+            raise ValueError(
+                f"EpsilonDecayPerEpisode: expected 0 <= final <= initial <= 1, got final={final}, initial={initial}."
+            )
         if not 0.0 < factor <= 1.0:
             raise ValueError(f"EpsilonDecayPerEpisode: expected 0 < factor <= 1, got {factor}.")
         self.initial, self.final, self.factor = float(initial), float(final), float(factor)
@@ -74,7 +76,9 @@ class EpsilonDecayPerEpisode(BaseCallback):
 
     def _on_training_start(self) -> None:
         if not hasattr(self.model, "exploration_schedule"):
-            raise ValueError(f"EpsilonDecayPerEpisode: {type(self.model).__name__} has no exploration rate; remove the callback.")
+            raise ValueError(
+                f"EpsilonDecayPerEpisode: {type(self.model).__name__} has no exploration rate; remove the callback."
+            )
         self.num_episodes = self.model._episode_num  # type: ignore[attr-defined]
         self._apply()
         self.model.exploration_rate = self.epsilon(self.num_episodes)  # type: ignore[attr-defined]

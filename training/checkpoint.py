@@ -1,7 +1,7 @@
 """
 Checkpoints from which a run continues as if it had never stopped.
 
-A checkpoint is taken between two rollouts, the only moment at which step count, replay buffer and the environments agree.
+A checkpoint is taken between two rollouts, the only moment at which step count, replay buffer and environments agree.
 It holds the model (networks, optimizer, step and episode counts), the replay buffer, the state of every random
 generator, and of each environment the day and the actions of the running episode.
 """
@@ -43,7 +43,9 @@ def save(model: BaseAlgorithm, run_folder: str | Path) -> Path:
     if normalize is not None:
         normalize.save(str(fresh / _NORMALIZE))
     with open(fresh / _STATE, "wb") as file:
-        pickle.dump({"num_timesteps": model.num_timesteps, "random": _random_states(model), "episodes": _traces(model)}, file)
+        pickle.dump(
+            {"num_timesteps": model.num_timesteps, "random": _random_states(model), "episodes": _traces(model)}, file
+        )
     shutil.rmtree(old, ignore_errors=True)
     if target.exists():
         target.rename(old)
@@ -67,13 +69,11 @@ def find(run_folder: str | Path) -> Path:
         if (folder / _STATE).is_file() and _is_readable(folder / _STATE):
             return folder
     raise SettingsError(
-        f"{run_folder}: the run left no checkpoint, so it can't be resumed. It ended before the first one; start it again."
+        f"{run_folder}: the run ended before its first checkpoint, so it can't be resumed. Start it again."
     )
 
 
-def load(
-    algo: str, checkpoint: Path, env: VecEnv, device: th.device | str = "auto", verbose: int = 0
-) -> BaseAlgorithm:
+def load(algo: str, checkpoint: Path, env: VecEnv, device: th.device | str = "auto", verbose: int = 0) -> BaseAlgorithm:
     """The model of a checkpoint, its environments brought to where they stood."""
     state = _read_state(checkpoint)
     is_exact = state["episodes"] is not None and len(state["episodes"]) == env.num_envs

@@ -27,13 +27,17 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import yaml
+from rl_zoo3.callbacks import SaveVecNormalizeCallback
 from rl_zoo3.exp_manager import ExperimentManager
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CheckpointCallback, ProgressBarCallback
 from stable_baselines3.common.logger import HumanOutputFormat, KVWriter, Logger, TensorBoardOutputFormat
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 from torch.utils.tensorboard import SummaryWriter
 
+from agents.replay import machine_memory
+from envs import SELECTION_DAYS, TRAINING_DAYS
 from training import checkpoint, metrics
 from training.callbacks import Checkpoints, EpisodeRecorder, QValueRecorder, RunStopped, SelectionEvaluation
 from training.metrics import TrainingMetrics
@@ -51,8 +55,6 @@ from training.settings import (
 )
 from training.wrappers import FixedDays, RunMonitor
 
-TRAINING_DAYS = (0, 1_000_000)
-SELECTION_DAYS = (1_000_000, 1_000_500)
 RESOLVED = "resolved.yml"
 NUM_PROBE_OBSERVATIONS = 64
 DEFAULT_LOG_INTERVAL = 10  # finished episodes between two points of a curve; SB3's 4 is a point per 96 decisions here
@@ -69,7 +71,8 @@ class DispatchManager(ExperimentManager):
 
     def __init__(self, args: argparse.Namespace, *positional: Any, vec_env_type: str = "dummy", **named: Any) -> None:
         self.is_batched = vec_env_type == "batched"
-        super().__init__(args, *positional, vec_env_type="dummy" if self.is_batched else vec_env_type, **named)
+        named["vec_env_type"] = "dummy" if self.is_batched else vec_env_type
+        super().__init__(args, *positional, **named)
         gym_id = self.env_name.gym_id
         self.plays_days = "days" in env_parameters(gym_id)
         if self.plays_days:
@@ -98,7 +101,8 @@ class DispatchManager(ExperimentManager):
             hyperparams = self._read_checked_block()
         if self.plays_days:
             hyperparams["env_kwargs"] = {**(hyperparams.get("env_kwargs") or {}), **self.env_kwargs}
-            self._check_env_kwargs(hyperparams["env_kwargs"])
+            self._check_days("--env-kwargs", hyperparams["env_kwargs"], TRAINING_DAYS)
+            self._check_days("--eval-env-kwargs", self._eval_env_kwargs_args or {}, SELECTION_DAYS)
         self.env_kwargs = dict(hyperparams.get("env_kwargs") or {})
         self.eval_env_kwargs = {**self.env_kwargs, **(self._eval_env_kwargs_args or {})}
         # rl-zoo3's enjoy takes the kwargs of args.yml instead of the YAML's when there are any
@@ -116,7 +120,9 @@ class DispatchManager(ExperimentManager):
         unknown = set(self.custom_hyperparams or {}) - known_keys(self.algo)
         if unknown:
             key = sorted(unknown)[0]
-            raise SettingsError(f"--hyperparams {key}: unknown key for {self.algo}. {nearest(key, known_keys(self.algo))}")
+            raise SettingsError(
+                f"--hyperparams {key}: unknown key for {self.algo}. {nearest(key, known_keys(self.algo))}"
+            )
         hyperparams.update(self.custom_hyperparams or {})
         wrapper = getattr(self.args, "env_wrapper", None)
         if wrapper is not None:
@@ -127,15 +133,15 @@ class DispatchManager(ExperimentManager):
             print(f"Settings: {where}")
         return hyperparams
 
-    def _check_env_kwargs(self, env_kwargs: dict[str, Any]) -> None:
-        """Catch what the environment can't: days that this project keeps apart."""
-        if "days" in env_kwargs:
-            first, last = env_kwargs["days"]
-            if first < TRAINING_DAYS[0] or last > TRAINING_DAYS[1]:
-                raise SettingsError(
-                    f"env_kwargs: days ({first}, {last}) reach beyond the training days {TRAINING_DAYS}. "
-                    "Selection and report days are never trained on."
-                )
+    @staticmethod
+    def _check_days(where: str, env_kwargs: dict[str, Any], allowed: range) -> None:
+        """Training, selection and report days are kept apart."""
+        first, last = env_kwargs.get("days", (allowed.start, allowed.stop))
+        if first < allowed.start or last > allowed.stop:
+            raise SettingsError(
+                f"{where}: days ({first}, {last}) reach beyond ({allowed.start}, {allowed.stop}). Training, selection "
+                "and report days are kept apart: nothing is trained on days that judge it."
+            )
 
     def _preprocess_hyperparams(
         self, hyperparams: dict[str, Any]
@@ -181,9 +187,9 @@ class DispatchManager(ExperimentManager):
         if day_list:
             kwargs.update(day_list=day_list)
         elif eval_env:
-            kwargs["days"] = tuple((self._eval_env_kwargs_args or {}).get("days", SELECTION_DAYS))
+            kwargs["days"] = tuple((self._eval_env_kwargs_args or {}).get("days", _bounds(SELECTION_DAYS)))
         else:
-            kwargs["days"] = tuple(kwargs.get("days", TRAINING_DAYS))
+            kwargs["days"] = tuple(kwargs.get("days", _bounds(TRAINING_DAYS)))
         return kwargs
 
     def _selection_days(self, rank: int, n_envs: int, kwargs: dict[str, Any]) -> list[Any]:
@@ -239,6 +245,14 @@ class DispatchManager(ExperimentManager):
             warnings.filterwarnings("ignore", message=".*already wrapped with a `Monitor`.*")
             return VecMonitor(env, os.path.join(log_dir, str(number)))
 
+    def _preprocess_action_noise(
+        self, hyperparams: dict[str, Any], saved_hyperparams: dict[str, Any], env: VecEnv
+    ) -> dict[str, Any]:
+        """Rl-zoo3's only step between environment and model: the place to see whether the replay buffer fits."""
+        if "buffer_size" in hyperparams and "replay_buffer_class" not in hyperparams and self.algo in {"dqn", "qrdqn"}:
+            check_buffer(hyperparams["buffer_size"], self.n_timesteps, env.observation_space)
+        return super()._preprocess_action_noise(hyperparams, saved_hyperparams, env)
+
     # --- callbacks ----------------------------------------------------------------------------------------------------
 
     def create_callbacks(self) -> None:
@@ -261,6 +275,7 @@ class DispatchManager(ExperimentManager):
                 SelectionEvaluation(
                     self.create_envs(self.n_eval_envs, eval_env=True),
                     metrics=self.metrics,
+                    callback_on_new_best=SaveVecNormalizeCallback(save_freq=1, save_path=self.params_path),
                     best_model_save_path=self.save_path,
                     n_eval_episodes=self.n_eval_episodes,
                     log_path=self.save_path,
@@ -367,16 +382,21 @@ class DispatchManager(ExperimentManager):
         if not self.plays_days:
             super().learn(model)
             return
-        # -1: our default, other negative numbers: only at evaluations, as in rl-zoo3
-        interval = DEFAULT_LOG_INTERVAL if self.log_interval == -1 else self.log_interval
         steps_left = self.n_timesteps - (model.num_timesteps if self.resume_folder is not None else 0)
+        kwargs: dict[str, Any] = {}
+        if self.log_interval == -1 and isinstance(model, OffPolicyAlgorithm):
+            kwargs["log_interval"] = DEFAULT_LOG_INTERVAL
+        elif self.log_interval > 0:
+            kwargs["log_interval"] = self.log_interval
+        elif self.log_interval != -1:  # only at evaluations, as in rl-zoo3
+            kwargs["log_interval"] = None
         assert self.metrics is not None and model.env is not None
         try:
             model.learn(
                 steps_left,
                 callback=self.callbacks,
-                log_interval=interval if interval > 0 else None,
                 reset_num_timesteps=self.resume_folder is None,
+                **kwargs,
             )
         except (RunStopped, KeyboardInterrupt):
             self.is_stopped = True
@@ -394,6 +414,25 @@ class DispatchManager(ExperimentManager):
             if not self.save_replay_buffer:
                 checkpoint.drop_buffer(self.save_path)
         model.env.close()
+
+    def advice_after_stop(self) -> str:
+        """What to type after a run was stopped."""
+        try:
+            step = checkpoint.num_timesteps(checkpoint.find(self.save_path))
+        except SettingsError:
+            return f"There is no checkpoint yet; what was logged is in {self.save_path}"
+        return f"Go on from step {step} with: python train.py --resume {self.save_path}"
+
+    def hyperparameters_optimization(self) -> None:
+        try:
+            super().hyperparameters_optimization()
+        except ValueError as error:
+            if "completed" not in str(error) and "Record does not exist" not in str(error):
+                raise
+            # an error inside a trial counts as pruned, so a broken setting looks like a search without luck
+            raise SettingsError(
+                "no trial of the search was completed: all were pruned or failed. Train without -optimize to see why."
+            ) from error
 
     def save_trained_model(self, model: BaseAlgorithm) -> None:
         if not self.plays_days:
@@ -416,7 +455,9 @@ class DispatchManager(ExperimentManager):
 
     def _resolved(self, saved_hyperparams: dict[str, Any]) -> dict[str, Any]:
         """Everything that a resumed run needs to be the same run."""
-        args = {k: v for k, v in sorted(vars(self.args).items()) if k not in {"training_day_list", "selection_day_list"}}
+        args = {
+            k: v for k, v in sorted(vars(self.args).items()) if k not in {"training_day_list", "selection_day_list"}
+        }
         return {
             "reward": getattr(self.args, "reward", None),
             "algo": self.algo,
@@ -459,14 +500,39 @@ class DispatchManager(ExperimentManager):
             fingerprint = batch.scenario.fingerprint()
         except AttributeError:
             fingerprint = None
+        space = model.observation_space
+        parts = space.spaces if isinstance(space, gym.spaces.Dict) else {}
         return {
             "env_id": self.env_name.gym_id,
             "scenario_fingerprint": fingerprint,
-            "observation_shapes": {key: list(space.shape) for key, space in model.observation_space.spaces.items()}  # type: ignore[attr-defined]
-            if isinstance(model.observation_space, gym.spaces.Dict)
-            else list(model.observation_space.shape or ()),
+            "observation_shapes": {key: list(part.shape or ()) for key, part in parts.items()},
             "num_actions": int(model.action_space.n),  # type: ignore[attr-defined]
         }
+
+
+def check_buffer(buffer_size: int, n_timesteps: int, space: gym.Space) -> None:
+    """
+    Refuse a stock replay buffer that would fill more than half of the memory during the run.
+
+    Raises
+    ------
+    SettingsError
+        With the size that fits.
+    """
+    parts = space.spaces.values() if isinstance(space, gym.spaces.Dict) else [space]
+    # observation and next observation are both stored, dense; the rest is some bytes
+    transition = 2 * sum(int(np.prod(part.shape or (1,))) * (part.dtype or np.dtype(float)).itemsize for part in parts)
+    allowed = machine_memory() // 2
+    filled = min(buffer_size, n_timesteps)
+    if filled * transition > allowed:
+        raise SettingsError(
+            f"buffer_size {buffer_size}: {filled} transitions of {transition / 1e3:.0f} kB are more than half of the "
+            f"memory. At most {allowed // transition} fit; maskable_dqn stores them in less."
+        )
+
+
+def _bounds(days: range) -> tuple[int, int]:
+    return days.start, days.stop
 
 
 def read_resolved(run_folder: str | Path) -> dict[str, Any]:
@@ -482,7 +548,9 @@ def read_resolved(run_folder: str | Path) -> dict[str, Any]:
     found = sorted(folder.glob(f"*/{RESOLVED}")) if folder.is_dir() else []
     if len(found) != 1:
         what = "there is no such folder" if not folder.is_dir() else f"it holds no <environment>/{RESOLVED}"
-        raise SettingsError(f"{run_folder} is not a training run: {what}. Name a folder such as logs/v2/dqn/Dispatch-v0_1.")
+        raise SettingsError(
+            f"{run_folder} is not a training run: {what}. Name a folder such as logs/v2/dqn/Dispatch-v0_1."
+        )
     return yaml.safe_load(found[0].read_text())
 
 

@@ -42,18 +42,22 @@ def read_day_lists(
             f"--train-days {train_days} and --eval-days {eval_days} share service day {both[0]}. "
             "The days that select a model must not be trained on."
         )
-    chosen: dict[str, list[Any]] = {option: [] for option in wanted}
+    chosen: dict[str, list[tuple[int, Any]]] = {option: [] for option in wanted}
     for folder in folders:
         if not Path(folder).is_dir():
             raise SettingsError(f"--days-from {folder}: there is no such folder.")
         days = {service_day(day): day for day in read_days(folder)}
         for option, numbers in wanted.items():
-            found = [days[number] for number in numbers if number in days]
+            found = [(number, days[number]) for number in numbers if number in days]
             if not found:
                 there = f"service days {min(days)}-{max(days)}" if days else "no days"
-                raise SettingsError(f"--days-from {folder}: holds {there}, none of {option} {numbers[0]}-{numbers[-1]}.")
+                raise SettingsError(
+                    f"--days-from {folder}: holds {there}, none of {option} {numbers[0]}-{numbers[-1]}."
+                )
             chosen[option].extend(found)
-    return chosen["--train-days"], chosen["--eval-days"]
+    # Folder by folder within a service day, so that an evaluation of the first few days sees every fleet.
+    training, selection = (sorted(found, key=lambda entry: entry[0]) for found in chosen.values())
+    return [day for _, day in training], [day for _, day in selection]
 
 
 def service_day(day: Any) -> int:

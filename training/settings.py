@@ -84,7 +84,7 @@ def reward_of_wrapper(entry: Any) -> tuple[str, Any]:
     match = re.fullmatch(r"reward\.Reward(V\d+|Wrapper)", str(name))
     if not match:
         raise SettingsError(
-            f"--vec-env batched: env_wrapper '{name}' is no reward of this project, and the native batch takes no other "
+            f"--vec-env batched: env_wrapper '{name}' is no reward of this project, and the batch takes no other "
             "wrapper. Use --vec-env dummy."
         )
     version = kwargs.get("version", "v2") if match[1] == "Wrapper" else match[1].lower()
@@ -104,7 +104,7 @@ def find_config(reward_name: str, algo: str, root: Path = REPO_ROOT) -> Path:
         if path.is_file():
             return path
     raise SettingsError(
-        f"there are no hyperparameters for {algo} under reward {reward_name}: neither hyperparams/{reward_name}/{algo}.yml "
+        f"no hyperparameters for {algo} under reward {reward_name}: neither hyperparams/{reward_name}/{algo}.yml "
         f"nor hyperparams/v2/{algo}.yml exists. Write one, or name another file with -conf."
     )
 
@@ -117,7 +117,9 @@ def check_algo(algo: str) -> None:
             f"Choose one of {', '.join(a for a in FITTING_ALGOS if a in ALGOS)}."
         )
     if algo not in ALGOS:
-        raise SettingsError(f"--algo {algo} is not installed. Choose one of {', '.join(a for a in FITTING_ALGOS if a in ALGOS)}.")
+        raise SettingsError(
+            f"--algo {algo} is not installed. Choose one of {', '.join(a for a in FITTING_ALGOS if a in ALGOS)}."
+        )
 
 
 def known_keys(algo: str) -> set[str]:
@@ -126,7 +128,7 @@ def known_keys(algo: str) -> set[str]:
     for cls in ALGOS[algo].__mro__:
         if "__init__" not in vars(cls):
             continue
-        parameters = inspect.signature(cls.__init__).parameters.values()
+        parameters = inspect.signature(vars(cls)["__init__"]).parameters.values()
         keys.update(p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD))
         # a constructor that forwards **kwargs also takes what its base class takes
         if all(p.kind is not p.VAR_KEYWORD for p in parameters):
@@ -149,10 +151,12 @@ def check_hyperparams(hyperparams: Mapping[str, Any], algo: str, where: str) -> 
             raise SettingsError(f"{where}: unknown key '{key}' for {algo}. {nearest(key, known)}")
         if isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value):
             raise SettingsError(
-                f"{where}: '{key}: {value}' is text to YAML, not a number. Write {float(value):.4e} with a point and a sign."
+                f"{where}: '{key}: {value}' is text to YAML, not a number. Write it with a point: 1.0e-4."
             )
         if key in {"policy_kwargs", "replay_buffer_kwargs", "monitor_kwargs", "normalize"} and isinstance(value, str):
-            raise SettingsError(f"{where}: '{key}' is text ({value!r}); expected a mapping. Python code in YAML is not evaluated.")
+            raise SettingsError(
+                f"{where}: '{key}' is text ({value!r}); expected a mapping. Python code in YAML is not evaluated."
+            )
     if "n_timesteps" not in hyperparams:
         raise SettingsError(f"{where}: 'n_timesteps' is missing. Add the number of decisions to train for.")
 
@@ -170,7 +174,9 @@ def read_block(path: str | Path, block: str, fall_back: bool = True) -> tuple[st
     except yaml.YAMLError as error:
         raise SettingsError(f"hyperparameter file {path} is not valid YAML: {error}") from error
     if not isinstance(blocks, dict):
-        raise SettingsError(f"hyperparameter file {path}: expected blocks named after environments, such as 'Dispatch-v0:'.")
+        raise SettingsError(
+            f"hyperparameter file {path}: expected blocks named after environments, such as 'Dispatch-v0:'."
+        )
     names = [name for name in blocks if not str(name).startswith(".")]
     if block not in names and not (fall_back and "default" in names):
         raise SettingsError(f"hyperparameter file {path}: there is no block '{block}'. {nearest(block, names)}")

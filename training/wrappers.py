@@ -1,4 +1,4 @@
-"""Environment wrappers that only training needs: the same days at every evaluation, and episodes that can be resumed."""
+"""Environment wrappers that only training needs: the same days at every evaluation, episodes that can be resumed."""
 
 from __future__ import annotations
 

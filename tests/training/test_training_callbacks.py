@@ -59,7 +59,9 @@ def test_every_curve_of_ours_is_documented(tmp_path):
     folder = run(tmp_path, "-n", "48", "--log-interval", "1", "--eval-freq", "24", "--eval-episodes", "1")
     for name in curves(folder):
         group = name.split("/")[0]
-        assert f"`{name}`" in documented or group in {"kpi", "eval_kpi"} or name.startswith("dispatch/reward_terms/"), name
+        assert f"`{name}`" in documented or group in {"kpi", "eval_kpi"} or name.startswith("dispatch/reward_terms/"), (
+            name
+        )
 
 
 def test_metrics_of_a_run(tmp_path):

@@ -17,8 +17,8 @@ import custom_envs  # noqa: F401
 import train
 from envs import DispatchEnv
 from tests.training.tiny import DECISIONS, metrics_of, monitor_returns, run, write_config
-from training.manager import SELECTION_DAYS, DispatchManager, read_resolved
-from training.settings import REPO_ROOT
+from training.manager import DispatchManager, check_buffer, read_resolved
+from training.settings import REPO_ROOT, SettingsError
 
 
 class Charge(gym.RewardWrapper):
@@ -92,11 +92,15 @@ def test_command_line_env_kwargs_are_merged_into_the_yaml(tmp_path):
 
 
 def test_training_plays_training_days_and_evaluation_selection_days(tmp_path, monkeypatch):
-    gym.register("Counted-v0", entry_point="tests.training.test_training_manager:CountedDispatch", disable_env_checker=True)
+    gym.register(
+        "Counted-v0", entry_point="tests.training.test_training_manager:CountedDispatch", disable_env_checker=True
+    )
     try:
         CountedDispatch.made.clear()
         config = write_config(tmp_path, block="Counted-v0")
-        folder = run(tmp_path, "--env", "Counted-v0", "-n", "48", "--eval-freq", "24", "--eval-episodes", "3", config=config)
+        folder = run(
+            tmp_path, "--env", "Counted-v0", "-n", "48", "--eval-freq", "24", "--eval-episodes", "3", config=config
+        )
     finally:
         del gym.registry["Counted-v0"]
     assert set(CountedDispatch.made) == {(0, 1_000_000), (1_000_000, 1_000_500)}
@@ -107,7 +111,7 @@ def test_training_plays_training_days_and_evaluation_selection_days(tmp_path, mo
 def test_evaluation_plays_the_first_selection_days_each_once(tmp_path, num_envs):
     args = argparse.Namespace(log_folder=str(tmp_path))
     manager = DispatchManager(args, "dqn", "Dispatch-v0", str(tmp_path), n_eval_episodes=7, config="", verbose=0)
-    kwargs = {"days": SELECTION_DAYS}
+    kwargs = {"days": (1_000_000, 1_000_500)}
     days = [day for rank in range(num_envs) for day in manager._selection_days(rank, num_envs, kwargs)]
     assert days == list(range(1_000_000, 1_000_007))
 
@@ -127,7 +131,9 @@ def test_algorithms_that_fit_train_and_evaluate(tmp_path, algo):
 
 def test_batched_environment_trains(tmp_path):
     config = write_config(tmp_path, n_envs=4)
-    folder = run(tmp_path, "-n", "192", "--vec-env", "batched", "--eval-freq", "96", "--eval-episodes", "2", config=config)
+    folder = run(
+        tmp_path, "-n", "192", "--vec-env", "batched", "--eval-freq", "96", "--eval-episodes", "2", config=config
+    )
     assert len(monitor_returns(folder)) == 192 // DECISIONS
     assert len(metrics_of(folder)["episodes"]) == 192 // DECISIONS
 
@@ -182,13 +188,39 @@ def test_search_optimizes_the_wrapped_return(tmp_path):
 def test_stock_command_finds_us_and_logs_the_wrapped_return(tmp_path):
     config = write_config(tmp_path)
     command = [sys.executable, "-m", "rl_zoo3.train", "--algo", "dqn", "--env", "Dispatch-v0", "-conf", str(config)]
-    command += ["-f", str(tmp_path / "logs"), "-n", "48", "--eval-freq", "24", "--eval-episodes", "1", "-tb", str(tmp_path / "tb")]
+    command += [
+        "-f",
+        str(tmp_path / "logs"),
+        "-n",
+        "48",
+        "--eval-freq",
+        "24",
+        "--eval-episodes",
+        "1",
+        "-tb",
+        str(tmp_path / "tb"),
+    ]
     done = subprocess.run(command, cwd=REPO_ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     folder = tmp_path / "logs/dqn/Dispatch-v0_1"
     # the raw reward is 0 throughout; V2 charges 60 x priority / 5 for every lost booking
     assert all(value != 0.0 for value in monitor_returns(folder)) and len(monitor_returns(folder)) == 2
     assert list((tmp_path / "tb").rglob("events.out.tfevents*"))
+    play = [
+        sys.executable,
+        "-m",
+        "rl_zoo3.enjoy",
+        "--algo",
+        "dqn",
+        "--env",
+        "Dispatch-v0",
+        "-f",
+        str(tmp_path / "logs"),
+    ]
+    done = subprocess.run(
+        [*play, "-n", "24", "--no-render"], cwd=REPO_ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0 and "Episode Reward" in done.stdout, done.stderr[-2000:]
 
 
 def test_stock_command_still_trains_other_environments(tmp_path):
@@ -196,7 +228,15 @@ def test_stock_command_still_trains_other_environments(tmp_path):
     config.write_text("CartPole-v1: {n_timesteps: 64, policy: MlpPolicy, learning_starts: 8}\n")
     args = argparse.Namespace(log_folder=str(tmp_path))
     manager = DispatchManager(
-        args, "dqn", "CartPole-v1", str(tmp_path), n_timesteps=64, eval_freq=-1, log_interval=-1, config=str(config), verbose=0
+        args,
+        "dqn",
+        "CartPole-v1",
+        str(tmp_path),
+        n_timesteps=64,
+        eval_freq=-1,
+        log_interval=-1,
+        config=str(config),
+        verbose=0,
     )
     model, _ = manager.setup_experiment()
     manager.learn(model)
@@ -210,3 +250,18 @@ def test_help_shows_defaults(capsys):
     assert stop.value.code == 0
     text = capsys.readouterr().out
     assert "(default: v2)" in text and "(default: dqn)" in text
+
+
+def test_buffer_larger_than_half_of_the_memory_is_refused_with_the_size_that_fits(monkeypatch):
+    space = gym.spaces.Dict({"pairs": gym.spaces.Box(-1, 1, (100,), np.float32)})
+    monkeypatch.setattr("training.manager.machine_memory", lambda: 1_600_000)
+    # 100 x 4 bytes, twice = 800 bytes a transition; half of the memory holds 1000
+    check_buffer(5000, 1000, space)
+    with pytest.raises(SettingsError, match="At most 1000 fit"):
+        check_buffer(5000, 1001, space)
+
+
+def test_training_goes_on_from_a_given_model(tmp_path):
+    first = run(tmp_path, "-n", "48")
+    second = run(tmp_path, "-n", "24", "-i", str(first / "Dispatch-v0.zip"))
+    assert metrics_of(second)["num_timesteps"] == 24

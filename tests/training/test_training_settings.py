@@ -101,7 +101,8 @@ def test_day_ranges():
         (["--hyperparams-block", "v1-publishd"], "there is no block"),
         (["-conf", "nowhere.yml"], "no such file"),
         (["-params", "gama:0.9"], "Did you mean 'gamma'?"),
-        (["--env-kwargs", "days:(0,1000010)"], "never trained on"),
+        (["--env-kwargs", "days:(0,1000010)"], "reach beyond (0, 1000000)"),
+        (["--eval-env-kwargs", "days:(2000000,2000005)"], "report days are kept apart"),
         (["--days-from", "nowhere"], "no such folder"),
     ],
 )
@@ -118,6 +119,9 @@ def test_published_files_hold_only_known_keys_and_env_kwargs():
             name, hyperparams = read_block(path, block, fall_back=False)
             check_hyperparams(hyperparams, "dqn", name)
             assert hyperparams["env_wrapper"] == f"reward.Reward{reward.upper()}"
+    for algo in ("qrdqn", "ppo", "a2c", "maskable_dqn", "maskable_ppo"):
+        name, hyperparams = read_block(find_config("v1", algo), "Dispatch-v0")
+        check_hyperparams(hyperparams, algo, name)
     _, hyperparams = read_block(find_config("v1", "dqn"), "v1-published")
     env = gym.make("Dispatch-v0", **hyperparams["env_kwargs"])
     assert env.action_space.n == 6 * 10 + 1
