@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from envs.borrowed import borrow
-from envs.compiled import jit
+from envs.compiled import inlined, jit
 from envs.plans import project_insertion
 from envs.records import NO_BOOKING, BookingState, EventKind, Leg
 
@@ -97,13 +97,13 @@ def booking_terms(w, booking, state, pickup_min, approach_km, is_emergency, out)
             out[_EMERGENCY] = w.emergency_trip
 
 
-@jit
+@inlined
 def _trip_value(w, booking, pickup_min, approach_km, is_emergency, out):
     booking_terms(w, booking, _STATE_PLANNED, pickup_min, approach_km, is_emergency, out)
     return out.sum()
 
 
-@jit
+@inlined
 def _is_emergency(drivers, n):
     return n >= 0 and drivers[n].is_emergency != 0
 
@@ -139,7 +139,7 @@ def _end_terms(w, clock, drivers, bookings, out):
         out[_IMBALANCE] += w.imbalance_per_trip * (trips.max() - trips.min())
 
 
-@jit
+@inlined
 def _settle(w, drivers, booking, paid, new, terms):
     """Pay the difference between what a booking's terms are now and what was paid for it."""
     booking_terms(

@@ -69,7 +69,7 @@ def test_losing_most_patients_scores_worse_for_every_mix(kinds: list[tuple[int, 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_losing_most_patients_scores_worse_by_arithmetic(version: str) -> None:
-    # A booking lost instead of served ideally costs d(priority, leg). 14 x the smallest d exceeds 1 x the largest, so no
+    # A booking lost instead of served ideally costs d(priority, leg). 14 x the smallest d exceeds the largest, so no
     # choice of bookings turns the order round. V1: d = 75 + 40 p, from priority 4 on 95 + 40 p: 14 x 115 against 295.
     weights = load_weights(version)
     cost = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import gymnasium as gym
 import numpy as np
@@ -12,7 +13,7 @@ from stable_baselines3.common.env_checker import check_env
 from envs.batch import DispatchBatch
 from envs.dispatch_env import DispatchEnv
 from envs.scenario import Scenario
-from reward import RewardFunction, RewardV1, RewardV2, RewardV3, RewardWrapper, episode_terms
+from reward import TERM_NAMES, RewardFunction, RewardV1, RewardV2, RewardV3, RewardWrapper, episode_terms
 
 WRAPPERS = {"v1": RewardV1, "v2": RewardV2, "v3": RewardV3}
 SCENARIOS = ("short_shift", "operating_day")
@@ -100,3 +101,28 @@ def test_second_reward_on_top_is_refused() -> None:
 def test_foreign_environment_is_refused() -> None:
     with pytest.raises(TypeError, match="Dispatch-v0, DispatchDay-v0"):
         RewardWrapper(gym.make("CartPole-v1"))
+
+
+def test_row_in_play_is_paid_on_when_a_longer_day_makes_the_batch_grow() -> None:
+    batch = DispatchBatch(Scenario.load("short_shift"), 2)
+    function = RewardFunction.load("v1")
+    payer = function.attach(batch)
+    for b in range(2):
+        batch.load_day(b, b)
+    batch.refresh()
+    total = np.zeros_like(payer.terms)
+    for step in range(24):
+        if step == 8:  # row 1 gets a day of ten times as many bookings
+            day = batch.day_of(1)
+            many = tuple(replace(booking, id=f"{booking.id}-{copy}") for copy in range(10) for booking in day.bookings)
+            old_size = batch.world.bookings.shape[1]
+            batch.load_day(1, replace(day, label="long", bookings=many, day_number=-1))
+            assert batch.world.bookings.shape[1] > old_size
+            batch.refresh(1)
+            payer.reset(1)
+            total[1] = 0.0
+        batch.step(batch.observation["action_mask"].argsort(axis=1, kind="stable")[:, -1])
+        payer.pay()
+        total += payer.terms
+    expected = episode_terms(batch.world, 0, function.weights)
+    assert dict(zip(TERM_NAMES, total[0], strict=True)) == pytest.approx(expected, abs=1e-8)
