@@ -45,6 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     where.add_argument(
         "--env-kwargs", nargs="+", default=[], metavar="KEY:VALUE", help="further settings, such as max_lateness_min:30"
     )
+    who.add_argument("--list-policies", action="store_true", help="say what each rule does, and end")
     days = parser.add_argument_group("on which days")
     days.add_argument("--episodes", type=int, default=100, help="generated days")
     days.add_argument("--seed", type=int, default=2_000_000, help="number of the first day")
@@ -66,6 +67,9 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; the exit code is 0 when it is done, 2 for a setting that can't be used."""
     args = build_parser().parse_args(argv)
+    if args.list_policies:
+        print(describe_rules())
+        return 0
     from evaluation.models import ModelError
     from evaluation.setup import SetupError
 
@@ -149,6 +153,23 @@ def evaluate(args: argparse.Namespace, argv: list[str] | None = None) -> tuple[A
     )
     default = next((run.folder for run in runs if run.folder is not None), None) or Path("logs/evaluation")
     return evaluation, Path(args.output) if args.output else default
+
+
+def describe_rules() -> str:
+    """Each rule with what it sees and does."""
+    import textwrap
+
+    from baselines import RULES
+    from baselines.rules import TunableRule
+
+    lines = []
+    for rule in RULES:
+        sees = "sees the backlog" if rule.sees_backlog else "sees the slots only"
+        traits = [sees, *(["needs a reward"] if rule.needs_reward else [])]
+        traits += ["tuned"] if issubclass(rule, TunableRule) else []
+        lines.append(f"{rule.name} ({', '.join(traits)})")
+        lines += textwrap.wrap(rule.description, 116, initial_indent="    ", subsequent_indent="    ")
+    return "\n".join(lines)
 
 
 def resolve_world(

@@ -130,11 +130,11 @@ def _algo_of(path: Path) -> str:
     """The algorithm of a zip that comes without its run folder, from the class of its policy and its settings."""
     data = _zip_data(path)
     policy = str(data.get("policy_class", {}).get("__module__", ""))
-    if policy.startswith("agents.") or "ticks" in str(data.get("n_ticks", "")) or "n_ticks" in data:
-        return "maskable_ppo" if "clip_range" in data else "maskable_dqn"
+    if "n_ticks" in data:
+        return "maskable_dqn"
     if "qrdqn" in policy:
         return "qrdqn"
-    if "maskable" in policy:
+    if policy.startswith("sb3_contrib.common.maskable"):
         return "maskable_ppo"
     if "exploration_rate" in data:
         return "dqn"

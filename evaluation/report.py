@@ -412,6 +412,8 @@ def table(evaluation: Evaluation) -> list[str]:
 
 
 def _ms(value: float) -> str:
+    if value < 0.01:
+        return "<.01"
     return f"{value:.2f}" if value < 10 else f"{value:.0f}"
 
 

@@ -10,12 +10,14 @@ import gymnasium as gym
 import pytest
 import torch as th
 import yaml
-from stable_baselines3 import DQN, PPO
+from sb3_contrib import QRDQN, MaskablePPO
+from stable_baselines3 import A2C, DQN, PPO
 
 import envs  # noqa: F401 - registers the environments
 from agents.maskable_dqn import MaskableDQN
-from agents.policies import PairPolicy
+from agents.policies import MaskableMlpPolicy, PairPolicy
 from evaluate import main
+from evaluation.models import find_run
 from reward import RewardV2
 
 
@@ -113,11 +115,32 @@ def test_seeds_of_the_same_settings_are_pooled(tmp_path):
     assert pool["reward_mean"] == pytest.approx(sum(members) / 2, abs=1e-4)
 
 
-def test_a_bare_zip_is_recognised(tmp_path):
-    model = PPO("MultiInputPolicy", make_env(), n_steps=8, batch_size=8, policy_kwargs={"net_arch": [8]}, device="cpu")
+@pytest.mark.parametrize(
+    ("algorithm", "policy", "options", "algo"),
+    [
+        (DQN, "MultiInputPolicy", {"buffer_size": 10}, "dqn"),
+        (QRDQN, "MultiInputPolicy", {"buffer_size": 10}, "qrdqn"),
+        (PPO, "MultiInputPolicy", {"n_steps": 8, "batch_size": 8}, "ppo"),
+        (A2C, "MultiInputPolicy", {}, "a2c"),
+        (MaskablePPO, "MultiInputPolicy", {"n_steps": 8, "batch_size": 8}, "maskable_ppo"),
+        (MaskableDQN, MaskableMlpPolicy, {"buffer_size": 100}, "maskable_dqn"),
+    ],
+)
+def test_a_bare_zip_is_recognised(algorithm, policy, options, algo, tmp_path):
+    model = algorithm(policy, make_env(), policy_kwargs={"net_arch": [8]}, device="cpu", **options)
     model.save(tmp_path / "mine.zip")
+    assert find_run(tmp_path / "mine.zip").algo == algo
     assert main(["--model", str(tmp_path / "mine.zip"), *QUICK, "--output", str(tmp_path)]) == 0
-    assert "mine" in json.loads((tmp_path / "evaluation.json").read_text())["policies"]
+    policies = json.loads((tmp_path / "evaluation.json").read_text())["policies"]
+    if algo.startswith("maskable"):
+        assert policies["mine"]["kpis"]["num_infeasible"] == 0.0
+
+
+def test_the_rules_can_be_listed(capsys):
+    assert main(["--list-policies"]) == 0
+    output = capsys.readouterr().out
+    assert "nearest_driver (sees the slots only)" in output
+    assert max(map(len, output.splitlines())) <= 120
 
 
 def test_a_pair_network_plays_any_fleet(tmp_path):
