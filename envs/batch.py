@@ -180,6 +180,13 @@ class DispatchBatch:
             raise ValueError(f"row {b} has no day yet; load_day first.")
         return day if isinstance(day, Day) else generate_day(self.scenario, day)
 
+    def day_label(self, b: int) -> int | str:
+        """Number of the generated day, or label of the day from files, that row ``b`` plays."""
+        day = self.days[b]
+        if day is None:
+            raise ValueError(f"row {b} has no day yet; load_day first.")
+        return day.label if isinstance(day, Day) else int(day)
+
     def kpis(self, b: int) -> dict[str, float]:
         """KPIs of row ``b`` from its event log; see ``envs.kpis``."""
         return episode_kpis(self.world, b)

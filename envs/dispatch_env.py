@@ -126,14 +126,14 @@ class DispatchEnv(gym.Env[Any, Any]):
         self.batch.load_day(0, self.stream.next_day() if day is None else day)
         self.batch.refresh()
         self._show()
-        return self._observation(), {"day": self._day_label()}
+        return self._observation(), {"day": self.batch.day_label(0)}
 
     def step(self, action: np.int64 | int) -> tuple[dict[str, npt.NDArray[Any]], float, bool, bool, dict[str, Any]]:
         if self.batch.days[0] is None:
             raise RuntimeError("step was called before reset.")
         self.batch.step(np.array([action]))
         clock = self.batch.world.clocks[0]
-        info: dict[str, Any] = {"elapsed_min": float(clock["elapsed_min"]), "day": self._day_label()}
+        info: dict[str, Any] = {"elapsed_min": float(clock["elapsed_min"]), "day": self.batch.day_label(0)}
         terminated = bool(clock["is_done"])
         if terminated:
             info["kpis"] = self.batch.kpis(0)
@@ -162,7 +162,3 @@ class DispatchEnv(gym.Env[Any, Any]):
 
     def _observation(self) -> dict[str, npt.NDArray[Any]]:
         return {key: array[0].copy() for key, array in self.batch.observation.items()}
-
-    def _day_label(self) -> int | str:
-        day = self.batch.days[0]
-        return day.label if isinstance(day, Day) else int(day or 0)

@@ -129,6 +129,7 @@ class DispatchVecEnv(VecEnv):
         ended = np.flatnonzero(dones)
         for b in ended.tolist():
             infos[b]["kpis"] = self.batch.kpis(b)
+            infos[b]["day"] = self.batch.day_label(b)
             infos[b]["episode"] = {
                 "r": float(self._returns[b]),
                 "l": int(self._lengths[b]),
