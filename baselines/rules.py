@@ -120,10 +120,12 @@ class TunableRule(Policy):
     """
     A rule with numbers to tune.
 
-    ``space`` names them with the range in which they are searched and their value when nothing was tuned.
+    ``space`` names them with the range in which they are searched and their value when nothing was tuned; ``neutral``
+    are values with which it does without the setting: a second start of the search.
     """
 
     space: ClassVar[dict[str, tuple[float, float, float]]]
+    neutral: ClassVar[dict[str, float]] = {}
 
     def __init__(self, **settings: float) -> None:
         super().__init__()
@@ -197,6 +199,12 @@ class _PricedRule(TunableRule):
         "horizon_min": (0.0, 240.0, 240.0),
         "threshold": (-100.0, 200.0, 0.0),
         "threshold_end": (-300.0, 150.0, 0.0),
+    }
+    # no price and no wait: close to best_immediate_reward
+    neutral: ClassVar[dict[str, float]] = {
+        **{name: 0.0 for name in space if name.startswith("price_")},
+        "threshold": -100.0,
+        "threshold_end": -300.0,
     }
 
     def __init__(self, **settings: float) -> None:

@@ -57,7 +57,7 @@ def tune_rule(
     on_progress: Callable[[int, float], None] | None = None,
 ) -> tuple[dict[str, float], float, float]:
     """
-    Search the rule's space for the highest score: its defaults, ``starts``, random draws, then TPE.
+    Search the rule's space for the highest score: its defaults, its neutral values, ``starts``, random draws, then TPE.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def tune_rule(
         n_startup_trials=min(NUM_STARTUP_TRIALS, num_trials // 3),
     )
     study = optuna.create_study(direction="maximize", sampler=sampler)
-    for start in ({}, *starts):
+    for start in ({}, *([rule.neutral] if rule.neutral else []), *starts):
         study.enqueue_trial({name: start.get(name, default) for name, (_, _, default) in rule.space.items()})
 
     def objective(trial: optuna.Trial) -> float:

@@ -193,6 +193,8 @@ class Evaluation:
             low, high = sorted((abs(low), abs(high)))
         interval = f"{number(low)} to {number(high)}"
         share = relative_change(abs(row.interval.mean), self._interval(row.against, row.metric))
+        if self.mean(row.policy, row.metric) <= 0:
+            share = None
         percent = "" if share is None else f" = {100 * share:.1f} %"
         significance = "significant" if row.is_significant else "not significant"
         return f"{number(abs(row.interval.mean))}{percent} (95 % interval {interval}, {significance})"
