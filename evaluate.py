@@ -36,8 +36,8 @@ def build_parser() -> argparse.ArgumentParser:
     who.add_argument("--compare-baseline", action="store_true", help="let the rules play beside the models")
     who.add_argument("--policies", nargs="+", metavar="NAME", help="only these rules (default: all)")
     where = parser.add_argument_group("what is played")
-    where.add_argument("--env", help="environment id (default: the model's, else Dispatch-v0)")
-    where.add_argument("--scenario", help="name or path (default: the model's, else the environment's)")
+    where.add_argument("--env", help="id (default: the model's, else Dispatch-v0, with --days-from DispatchDay-v0)")
+    where.add_argument("--scenario", help="name or path (default: the model's or the environment's)")
     where.add_argument("--reward", help="v1, v2, v3, a YAML file of weights or none (default: the model's, else v2)")
     where.add_argument("--num-drivers", type=int, help="drivers N (default: the model's, else the scenario's)")
     where.add_argument("--max-bookings", type=int, help="slots M (default: the model's, else the scenario's)")
@@ -78,9 +78,9 @@ def main(argv: list[str] | None = None) -> int:
     except (SetupError, ModelError) as error:
         print(f"evaluate.py: {error}", file=sys.stderr)
         return BAD_SETTING
-    json_path, csv_path = evaluation.write(folder)
+    json_path, *others = evaluation.write(folder)
     print(evaluation.text())
-    print(f"Results: {json_path} and {csv_path.name}")
+    print(f"Results: {json_path}, {' and '.join(path.name for path in others)}")
     return 0
 
 
@@ -187,12 +187,14 @@ def resolve_world(
                 f"or say with --{key} which one to use."
             )
     of_model = known[0] if known else {}
-    env_id = args.env or of_model.get("env") or "Dispatch-v0"
+    env_id = args.env or of_model.get("env") or ("DispatchDay-v0" if args.days_from else "Dispatch-v0")
     reward = args.reward or of_model.get("reward") or "v2"
     overrides = dict(of_model.get("env_kwargs") or {}) if env_id == of_model.get("env") else {}
     for key in ("days", "day_list", "in_order", "render_mode"):
         overrides.pop(key, None)
     scenario = overrides.pop("scenario", None)
+    if scenario is None and args.days_from and env_id == "DispatchDay-v0":
+        scenario = "paratransit"  # the shipped scenario whose days come from files
     if args.scenario is not None:
         scenario, overrides = args.scenario, {}
     overrides.update(parse_values(args.env_kwargs))

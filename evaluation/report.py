@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from evaluation.page import to_html
 from evaluation.runner import MARGIN, Played
 from evaluation.statistics import Interval, bootstrap_mean, holm, paired_difference, relative_change
 
@@ -315,11 +316,12 @@ class Evaluation:
             }
         )
 
-    def write(self, folder: str | Path) -> tuple[Path, Path]:
-        """Write evaluation.json and evaluation.csv (a row per policy and day) into ``folder``."""
+    def write(self, folder: str | Path) -> tuple[Path, Path, Path]:
+        """Write evaluation.json, evaluation.csv (a row per policy and day) and evaluation.html into ``folder``."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        json_path, csv_path = folder / "evaluation.json", folder / "evaluation.csv"
+        json_path, csv_path, html_path = (folder / f"evaluation.{suffix}" for suffix in ("json", "csv", "html"))
+        html_path.write_text(to_html(self))
         json_path.write_text(json.dumps(self.to_dict(), indent=2) + "\n")
         terms, kpis = list(self.played[0].terms), list(self.played[0].kpis)
         with csv_path.open("w", newline="") as file:
@@ -331,7 +333,7 @@ class Evaluation:
                     numbers += [played.terms[term][i] for term in terms]
                     cells = ["" if math.isnan(value) else f"{value:.6g}" for value in numbers]
                     writer.writerow([played.policy, case.label, case.cluster, *cells])
-        return json_path, csv_path
+        return json_path, csv_path, html_path
 
 
 def _plain(value: Any) -> Any:
@@ -361,20 +363,21 @@ def _percent(value: float) -> str:
     return "-" if math.isnan(value) else f"{100 * value:.1f}"
 
 
-def table(evaluation: Evaluation) -> list[str]:
+def table_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
     """
-    Lines of at most TABLE_WIDTH characters: policies by their mean objective, the best first.
+    Header and cells: policies by their mean objective, the best first.
 
     KPIs are means over the days; ms is the time per decision, median / 99th percentile.
     """
     sign = OBJECTIVES[evaluation.objective]
     names = [*evaluation.pools, *(played.policy for played in evaluation.played)]
     names.sort(key=lambda name: -sign * _or(evaluation.mean(name, evaluation.objective), -sign * math.inf))
-    header = (
-        *("policy", evaluation.objective[:8], "vs best rule [95 %]"),
-        *("served%", "ontime%", "p95late", "lost", "dead km", "km/trip", "ms p50/p99"),
-    )
-    rows = []
+    rows: list[tuple[str, ...]] = [
+        (
+            *("policy", evaluation.objective[:8], "vs best rule [95 %]"),
+            *("served%", "ontime%", "p95late", "lost", "dead km", "km/trip", "ms p50/p99"),
+        )
+    ]
     for name in names:
         row = evaluation.comparison(name)
         if name == evaluation.best_rule:
@@ -400,11 +403,17 @@ def table(evaluation: Evaluation) -> list[str]:
                 "-" if math.isnan(p50) else f"{_ms(p50)}/{_ms(p99)}",
             )
         )
-    widths = [max(len(line[column]) for line in (header, *rows)) for column in range(len(header))]
+    return rows
+
+
+def table(evaluation: Evaluation) -> list[str]:
+    """``table_rows`` as lines of at most TABLE_WIDTH characters."""
+    rows = table_rows(evaluation)
+    widths = [max(len(line[column]) for line in rows) for column in range(len(rows[0]))]
     # What is too wide is taken from the names.
     widths[0] = max(16, min(widths[0], TABLE_WIDTH - sum(widths[1:]) - (len(widths) - 1)))
     lines = []
-    for line in (header, *rows):
+    for line in rows:
         name = line[0] if len(line[0]) <= widths[0] else line[0][: widths[0] - 1] + "…"
         cells = [name.ljust(widths[0])]
         cells += [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]

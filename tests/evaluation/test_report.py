@@ -163,7 +163,9 @@ def test_the_table_fits_a_terminal(days):
 
 
 def test_json_has_the_promised_keys(days, tmp_path):
-    json_path, csv_path = evaluation_of(days, 50.0, notes=["a note"], about={"commit": "abc"}).write(tmp_path)
+    json_path, csv_path, html_path = evaluation_of(days, 50.0, notes=["a note"], about={"commit": "abc"}).write(
+        tmp_path
+    )
     content = json.loads(json_path.read_text())
     assert {"env_id", "reward", "days", "policies", "best_rule", "comparisons"} <= set(content)
     assert content["days"] == list(range(2_000_000, 2_000_000 + NUM_DAYS))
@@ -172,6 +174,9 @@ def test_json_has_the_promised_keys(days, tmp_path):
     keys = {"policy", "against", "metric", "mean_difference", "ci_low", "ci_high", "num_days"}
     assert all(keys <= set(row) for row in content["comparisons"])
     assert content["commit"] == "abc"
+    page = html_path.read_text()
+    assert page.count("<tr") == 1 + 3  # header, a model and two rules
+    assert page.count("<circle") == 2  # everybody but the best rule
     with csv_path.open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 3 * NUM_DAYS  # a row per policy and day
