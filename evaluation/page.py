@@ -36,8 +36,10 @@ def to_html(evaluation: Evaluation) -> str:
         f"<style>{_STYLE}</style><h1>{env_id}</h1><p>{html.escape(evaluation.headline())}</p>"
         f"<p><strong>{html.escape(evaluation.verdict())}</strong></p>"
         f"<div class=scroll><table><tr>{head}</tr>{body}</table></div>"
-        f"<p>KPIs are means over the days; n.s.: not significant at 5 % after Holm's correction; ms: time per decision.</p>"
-        f"<h2>{evaluation.objective}: paired difference to the best rule, 95 % interval</h2>{_drawing(evaluation)}"
+        "<p>KPIs are means over the days; n.s.: not significant at 5 % after Holm's correction; ms: time per "
+        "decision.</p>"
+        f"<h2>{evaluation.objective}: paired difference to the best rule, 95 % interval</h2>"
+        f"{_drawing(evaluation)}"
         f"<ul>{notes}</ul></html>\n"
     )
 

@@ -172,9 +172,10 @@ class Arena:
 
 
 def num_rows_for(cases: Sequence[Case]) -> int:
-    """How many of the cases to play side by side."""
+    """How many of the cases to play side by side: waves of equal size, so that no row idles."""
     has_matrix = any(isinstance(case.day, Day) and case.day.travel.has_matrix for case in cases)
-    return min(MAX_MATRIX_ROWS if has_matrix else MAX_ROWS, len(cases))
+    num_waves = math.ceil(len(cases) / (MAX_MATRIX_ROWS if has_matrix else MAX_ROWS))
+    return math.ceil(len(cases) / num_waves)
 
 
 def play(
