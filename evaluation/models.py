@@ -175,6 +175,11 @@ def load_policy(run: Run, env: Any) -> ModelPolicy:
     ModelError
         When it was trained for other sizes and can't be moved, or on another observation.
     """
+    if run.folder is not None and any(run.folder.glob("*/vecnormalize.pkl")):
+        raise ModelError(
+            f"--model {run.path}: trained with 'normalize', which this evaluation does not repeat. Train without: "
+            "observations lie in [-1, 1] already."
+        )
     cls = algo_class(run.algo)
     # No replay buffer, no rollouts: a loaded model only predicts.
     light = {"buffer_size": 1, "lr_schedule": lambda _: 0.0, "exploration_schedule": lambda _: 0.0}

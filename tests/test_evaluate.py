@@ -176,6 +176,12 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path, capsys):
     assert "not a run folder" in refused(capsys, "--model", str(tmp_path))
 
 
+def test_a_model_trained_on_normalised_observations_is_refused(tmp_path, capsys):
+    folder = make_run(tmp_path / "Dispatch-v0_1")
+    (folder / "Dispatch-v0" / "vecnormalize.pkl").write_bytes(b"")
+    assert "trained with 'normalize'" in refused(capsys, "--model", str(folder))
+
+
 def test_a_missing_model_is_refused(tmp_path, capsys):
     assert "no such file or folder" in refused(capsys, "--model", str(tmp_path / "nowhere"))
 
