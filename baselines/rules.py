@@ -12,6 +12,7 @@ from baselines import kernels
 from baselines.policy import IntArray, Policy
 
 NO_LIMIT_MIN = 1e9  # [min] a horizon that lets every booking and every driver through
+WHOLE_DAY_MIN = 780.0  # [min] 06:00-19:00: the largest horizon that is searched
 
 
 class WaitForEver(Policy):
@@ -147,7 +148,8 @@ class InsertionJustInTime(TunableRule):
         "ends first, with the driver whose plan it lengthens least. Ties: lower booking id, lower driver row. Waits "
         "while no such booking can be taken."
     )
-    space: ClassVar[dict[str, tuple[float, float, float]]] = {"horizon_min": (0.0, 240.0, 60.0)}
+    space: ClassVar[dict[str, tuple[float, float, float]]] = {"horizon_min": (0.0, 480.0, 60.0)}
+    neutral: ClassVar[dict[str, float]] = {"horizon_min": 480.0}  # all that is known is placed
     booking_order = kernels.BY_LATEST_PICKUP
 
     def act(self, batch: Any, payer: Any = None) -> IntArray:
@@ -195,8 +197,8 @@ class _PricedRule(TunableRule):
         "price_delay_min": (-2.0, 6.0, 0.0),
         "price_slack_min": (-4.0, 4.0, 0.0),
         "price_last_chance": (0.0, 40.0, 0.0),
-        "free_horizon_min": (0.0, 120.0, 120.0),
-        "horizon_min": (0.0, 240.0, 240.0),
+        "free_horizon_min": (0.0, WHOLE_DAY_MIN, WHOLE_DAY_MIN),
+        "horizon_min": (0.0, WHOLE_DAY_MIN, WHOLE_DAY_MIN),
         "threshold": (-100.0, 200.0, 0.0),
         "threshold_end": (-300.0, 150.0, 0.0),
     }

@@ -15,7 +15,8 @@ _HEADER = """\
 # Settings of the tunable rules, found on selection days only (never on report days). Written by
 # `python -m baselines.tune`; each entry keeps its own command. Units stand in the names; prices are in the units of the
 # reward. mean: objective on the selection days with these values, untuned_mean: with the rule's own defaults,
-# at_the_edge: values near the end of the range that was searched.
+# at_the_edge: values near the end of the range that was searched. A search also starts from what the file holds
+# already, so tuning anew can only find the same or better; these were found starting from an empty file.
 """
 
 

@@ -66,8 +66,8 @@ def test_tuning_finds_the_top_of_a_hill():
 
 
 def test_a_value_at_the_edge_of_its_range_is_reported():
-    assert at_the_edge(InsertionJustInTime, {"horizon_min": 239.0}) == ["horizon_min"]
-    assert at_the_edge(InsertionJustInTime, {"horizon_min": 120.0}) == []
+    assert at_the_edge(InsertionJustInTime, {"horizon_min": 479.0}) == ["horizon_min"]
+    assert at_the_edge(InsertionJustInTime, {"horizon_min": 240.0}) == []
 
 
 def test_the_command_tunes_on_selection_days_and_writes_the_file(tmp_path, capsys):
