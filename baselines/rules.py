@@ -121,12 +121,12 @@ class TunableRule(Policy):
     """
     A rule with numbers to tune.
 
-    ``space`` names them with the range in which they are searched and their value when nothing was tuned; ``neutral``
-    are values with which it does without the setting: a second start of the search.
+    ``space`` names them with the range in which they are searched and their value when nothing was tuned; ``starts``
+    are settings that make sense on some kind of day, where a search begins besides.
     """
 
     space: ClassVar[dict[str, tuple[float, float, float]]]
-    neutral: ClassVar[dict[str, float]] = {}
+    starts: ClassVar[tuple[dict[str, float], ...]] = ()
 
     def __init__(self, **settings: float) -> None:
         super().__init__()
@@ -149,7 +149,10 @@ class InsertionJustInTime(TunableRule):
         "while no such booking can be taken."
     )
     space: ClassVar[dict[str, tuple[float, float, float]]] = {"horizon_min": (0.0, 480.0, 60.0)}
-    neutral: ClassVar[dict[str, float]] = {"horizon_min": 480.0}  # all that is known is placed
+    starts: ClassVar[tuple[dict[str, float], ...]] = (
+        *({"horizon_min": horizon_min} for horizon_min in (15.0, 30.0, 45.0, 90.0, 180.0)),
+        {"horizon_min": 480.0},  # all that is known is placed
+    )
     booking_order = kernels.BY_LATEST_PICKUP
 
     def act(self, batch: Any, payer: Any = None) -> IntArray:
@@ -182,6 +185,15 @@ class BestImmediateReward(Policy):
         return actions
 
 
+_FREE = {  # no prices, and no waiting for more
+    "price_occupied_min": 0.0,
+    "price_occupied_end_min": 0.0,
+    "price_detour_min": 0.0,
+    "threshold": -100.0,
+    "threshold_end": -300.0,
+}
+
+
 class _PricedRule(TunableRule):
     """What a pair pays at once, corrected by prices for what it takes away from later bookings."""
 
@@ -202,12 +214,12 @@ class _PricedRule(TunableRule):
         "threshold": (-100.0, 200.0, 0.0),
         "threshold_end": (-300.0, 150.0, 0.0),
     }
-    # no price and no wait: close to best_immediate_reward
-    neutral: ClassVar[dict[str, float]] = {
-        **{name: 0.0 for name in space if name.startswith("price_")},
-        "threshold": -100.0,
-        "threshold_end": -300.0,
-    }
+    starts: ClassVar[tuple[dict[str, float], ...]] = (
+        {**_FREE},  # close to best_immediate_reward
+        {**_FREE, "horizon_min": 60.0},  # the same just in time
+        {**_FREE, "horizon_min": 30.0},
+        {**_FREE, "horizon_min": 60.0, "price_occupied_min": 1.0, "price_occupied_end_min": 1.0},
+    )
 
     def __init__(self, **settings: float) -> None:
         super().__init__(**settings)

@@ -44,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--objective", choices=["reward", "cost", "cost_with_lateness"], help="(default: as evaluate.py)"
     )
     parser.add_argument("--rules", nargs="+", metavar="NAME", help="only these (default: all that can be tuned)")
-    parser.add_argument("--trials", type=int, default=300, help="per rule; rules with one setting take a tenth")
+    parser.add_argument("--trials", type=int, default=300, help="per rule; rules with one setting take a fifth")
     parser.add_argument("--seed", type=int, default=0, help="of the search")
     parser.add_argument("--output", default=str(TUNED_PATH), metavar="FILE", help="where the values are kept")
     return parser
@@ -62,7 +62,7 @@ def tune_rule(
     """
     Search the rule's space for the highest score.
 
-    First its defaults, its neutral values and ``starts``; then random draws, TPE, and small changes of the best.
+    First its defaults, its own starts and ``starts``; then random draws, TPE, and small changes of the best.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def tune_rule(
         n_startup_trials=min(NUM_STARTUP_TRIALS, num_trials // 3),
     )
     study = optuna.create_study(direction="maximize", sampler=sampler)
-    for start in ({}, *([rule.neutral] if rule.neutral else []), *starts):
+    for start in ({}, *rule.starts, *starts):
         study.enqueue_trial({name: start.get(name, default) for name, (_, _, default) in rule.space.items()})
 
     def objective(trial: optuna.Trial) -> float:
@@ -164,13 +164,13 @@ def tune(args: argparse.Namespace, argv: list[str] | None = None) -> Entry:
         reward=args.reward,
         objective=objective,
         days=days,
-        command=" ".join(["python -m baselines.tune", *(sys.argv[1:] if argv is None else argv)]),
     )
+    command = " ".join(["python -m baselines.tune", *(sys.argv[1:] if argv is None else argv)])
     known = {old.key: old.rules for old in read_tuned(Path(args.output))}.get(entry.key, {})
     for rule in rules:
         if not issubclass(rule, TunableRule):
             continue
-        num_trials = args.trials if len(rule.space) > 1 else max(10, args.trials // 10)
+        num_trials = args.trials if len(rule.space) > 1 else max(10, args.trials // 5)
         # What is known already of this rule and of its relatives is where the search begins.
         starts = [found["values"] for found in known.values() if len(set(found["values"]) & set(rule.space)) > 1]
         starts += [known[rule.name]["values"]] if rule.name in known and not starts else []
@@ -194,6 +194,7 @@ def tune(args: argparse.Namespace, argv: list[str] | None = None) -> Entry:
             "mean": round(sign * best, 3),
             "untuned_mean": round(sign * untuned, 3),
             "num_trials": num_trials,
+            "command": command,
             "at_the_edge": at_the_edge(rule, values),
         }
         known[rule.name] = entry.rules[rule.name]

@@ -13,10 +13,10 @@ from baselines.rules import TunableRule, rule_class
 TUNED_PATH = Path(__file__).with_name("tuned.yml")
 _HEADER = """\
 # Settings of the tunable rules, found on selection days only (never on report days). Written by
-# `python -m baselines.tune`; each entry keeps its own command. Units stand in the names; prices are in the units of the
-# reward. mean: objective on the selection days with these values, untuned_mean: with the rule's own defaults,
-# at_the_edge: values near the end of the range that was searched. A search also starts from what the file holds
-# already, so tuning anew can only find the same or better; these were found starting from an empty file.
+# `python -m baselines.tune`; each rule keeps the command that found it. Units stand in the names; prices are in the
+# units of the reward. mean: objective on the selection days with these values, untuned_mean: with the rule's own
+# defaults, at_the_edge: values near the end of the range that was searched. A search also starts from what the file
+# holds already, so tuning anew can only find the same or better.
 """
 
 
@@ -30,8 +30,7 @@ class Entry:
     reward: str
     objective: str  # reward or cost
     days: str
-    command: str
-    rules: dict[str, dict[str, Any]] = field(default_factory=dict)  # name -> values, mean, untuned_mean, num_trials
+    rules: dict[str, dict[str, Any]] = field(default_factory=dict)  # name -> values, mean, untuned_mean, command, ...
 
     @property
     def key(self) -> tuple[str, str, bool, str, str]:
