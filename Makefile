@@ -26,8 +26,8 @@ $(VENV)/.dev: requirements.txt requirements-dev.txt
 	@touch $@ $(VENV)/.run
 
 run: $(VENV)/.run
-	$(BIN)/python train.py --reward v2 --algo dqn --hyperparams-block Dispatch-v0-quick -P --run-folder logs/quick
-	$(BIN)/python evaluate.py --model logs/quick --episodes 100 --compare-baseline
+	$(BIN)/python train.py --reward v2 --algo dqn --hyperparams-block Dispatch-v0-quick -P --verbose 0 -f logs/first-run
+	$(BIN)/python evaluate.py --model "$$(ls -td logs/first-run/v2/dqn/*/ | head -1)" --episodes 100 --compare-baseline
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 -m "not slow"
@@ -49,13 +49,13 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 
 benchmark: $(VENV)/.run
-	$(BIN)/python -m evaluation.benchmark
+	$(BIN)/python -m studies.benchmark
 
 results: $(VENV)/.run
-	$(BIN)/python -m evaluation.results
+	$(BIN)/python -m studies.short_shift
 
 real-days: $(VENV)/.run
-	$(BIN)/python -m evaluation.real_days $(DATA)
+	$(BIN)/python -m studies.real_days $(DATA)
 
 clean:
 	rm -rf .numba_cache .pytest_cache .mypy_cache .ruff_cache
