@@ -188,8 +188,10 @@ class DispatchBatch:
         return day.label if isinstance(day, Day) else int(day)
 
     def kpis(self, b: int) -> dict[str, float]:
-        """KPIs of row ``b`` from its event log; see ``envs.kpis``."""
-        return episode_kpis(self.world, b)
+        """KPIs of row ``b`` from its event log; see ``envs.kpis``. Bookings that no shift can serve cost nothing."""
+        day = self.days[b]
+        num_unservable = len(day.unservable(self.scenario.rules.max_lateness_min)) if isinstance(day, Day) else 0
+        return episode_kpis(self.world, b, num_unservable)
 
 
 def _copy_matrix(source: Any, target: Any, num_drivers: int, old: int, new: int) -> None:

@@ -27,13 +27,15 @@ def train_job(name: str, folder: Path, arguments: Sequence[str]) -> Job:
     """``train.py`` with a log folder of its own, so that a run cut off is found again and resumed."""
     command = (sys.executable, "train.py", "-f", str(folder), *arguments)
     run = latest_run(folder)
-    return Job(name, command, (sys.executable, "train.py", "--resume", str(run)) if run is not None else None)
+    if run is None or not any((run / "checkpoint").glob("*")):  # cut off before its first checkpoint: begins anew
+        return Job(name, command)
+    return Job(name, command, (sys.executable, "train.py", "--resume", str(run)))
 
 
 def latest_run(folder: Path) -> Path | None:
-    """The newest run folder (``<reward>/<algo>/<env>_<n>``) below ``folder`` that has a checkpoint or a model."""
-    runs = [path.parent for path in folder.glob("*/*/*/resolved.yml")]
-    return max(runs, key=lambda run: (run / "resolved.yml").stat().st_mtime, default=None)
+    """The newest run folder (``<reward>/<algo>/<env>_<n>``) below ``folder`` that has settings."""
+    runs = [path.parent.parent for path in folder.glob("*/*/*/*/resolved.yml")]
+    return max(runs, key=lambda run: run.stat().st_mtime, default=None)
 
 
 def run_all(jobs: Sequence[Job], folder: Path, num_workers: int | None = None) -> None:

@@ -211,3 +211,17 @@ def test_actions_outside_of_the_action_space_are_refused():
     batch.refresh()
     with pytest.raises(ValueError, match="expected 1 integers from 0 to 75"):
         batch.step([76])
+
+
+def test_a_booking_that_no_shift_can_serve_does_not_enter_the_cost_of_a_day_from_files():
+    bookings = [booking("b0", (0, 1), (600, 620)), booking("b1", (500, 501), (490, 500))]
+    batch = make_batch("operating_day", num_drivers=1)
+    batch.load_day(0, line_day(bookings, [driver("d0", 0)]))
+    batch.refresh()
+    while not batch.is_done[0]:
+        batch.step([0])
+    # both are lost; b1 lies 1000 min of driving away from the only driver, so only b0 counts 300
+    kpis = batch.kpis(0)
+    assert kpis["num_lost"] == 2
+    assert kpis["num_unservable"] == 1
+    assert kpis["cost"] == pytest.approx(300)

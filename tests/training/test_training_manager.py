@@ -54,7 +54,9 @@ def trained_by(manager_class: type[ExperimentManager], folder: Path, **changes) 
         config=str(config),
         verbose=0,
     )
-    model, _ = manager.setup_experiment()
+    prepared = manager.setup_experiment()
+    assert prepared is not None
+    model, _ = prepared
     manager.learn(model)
     manager.save_trained_model(model)
     return Path(manager.save_path)
@@ -238,7 +240,9 @@ def test_stock_command_still_trains_other_environments(tmp_path):
         config=str(config),
         verbose=0,
     )
-    model, _ = manager.setup_experiment()
+    prepared = manager.setup_experiment()
+    assert prepared is not None
+    model, _ = prepared
     manager.learn(model)
     manager.save_trained_model(model)
     assert (Path(manager.save_path) / "CartPole-v1.zip").is_file()

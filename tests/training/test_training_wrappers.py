@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import gymnasium as gym
 import numpy as np
 from stable_baselines3.common.vec_env import DummyVecEnv
@@ -19,7 +21,7 @@ def make_env() -> gym.Env:
 def played(env: DummyVecEnv, episodes: int) -> list[int]:
     """The days of the next episodes, from a reset of all on."""
     env.reset()
-    days = []
+    days: list[int] = []
     while len(days) < episodes:
         _, _, dones, infos = env.step(np.zeros(env.num_envs, dtype=int))
         days += [info["day"] for done, info in zip(dones, infos, strict=True) if done]
@@ -36,7 +38,7 @@ def test_every_evaluation_starts_with_the_first_day():
 
 def test_each_environment_of_a_batch_has_its_own_stream_of_days():
     def days_of(seed: int) -> list[list[int]]:
-        env = DummyVecEnv([lambda rank=rank: RunMonitor(make_env(), rank=rank) for rank in range(2)])
+        env = DummyVecEnv([partial(RunMonitor, make_env(), rank=rank) for rank in range(2)])
         env.seed(seed)
         env.reset()
         days: list[list[int]] = [[], []]

@@ -1,0 +1,69 @@
+"""Jobs of long studies: done once, resumed when cut off, failures named."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from studies.jobs import Job, latest_run, run_all, train_job
+from studies.real_days import FLEETS, markdown, name_of
+
+
+def touch(path: Path) -> Job:
+    return Job(path.name, (sys.executable, "-c", f"open({str(path)!r}, 'a').write('x')"))
+
+
+def test_a_job_that_is_done_is_not_done_again(tmp_path):
+    job = touch(tmp_path / "out")
+    run_all([job], tmp_path / "jobs")
+    run_all([job], tmp_path / "jobs")
+    assert (tmp_path / "out").read_text() == "x"
+
+
+def test_a_failing_job_is_named_and_tried_again(tmp_path):
+    job = Job("broken", (sys.executable, "-c", "import sys; print('why'); sys.exit(3)"))
+    with pytest.raises(SystemExit, match=r"1 jobs failed; see .*broken\.log"):
+        run_all([job, touch(tmp_path / "out")], tmp_path / "jobs", num_workers=1)
+    assert "why" in (tmp_path / "jobs" / "broken.log").read_text()
+    assert (tmp_path / "out").exists()  # the others were finished
+    assert not (tmp_path / "jobs" / "broken.done").exists()
+
+
+def test_a_training_that_was_cut_off_is_resumed(tmp_path):
+    assert train_job("a", tmp_path, ["--seed", "1"]).resume_command is None
+    run = tmp_path / "v2" / "dqn" / "Dispatch-v0_1"
+    (run / "Dispatch-v0").mkdir(parents=True)
+    (run / "Dispatch-v0" / "resolved.yml").write_text("")
+    assert latest_run(tmp_path) == run
+    assert train_job("a", tmp_path, ["--seed", "1"]).resume_command is None  # no checkpoint yet
+    (run / "checkpoint").mkdir()
+    (run / "checkpoint" / "model.zip").write_text("")
+    assert train_job("a", tmp_path, ["--seed", "1"]).resume_command == (
+        sys.executable,
+        "train.py",
+        "--resume",
+        str(run),
+    )
+
+
+def test_table_of_real_days_pools_seeds_and_sorts_by_cost(tmp_path):
+    for improvement in ("off", "on"):
+        for fleet in FLEETS:
+            folder = tmp_path / name_of(fleet, improvement)
+            folder.mkdir()
+            kpis = {"num_lost": 5.0, "num_bookings": 100.0, "deadhead_min": 600.0, "cost": 2100.0}
+            policies = {
+                "rule": {"kpis": kpis},
+                "dqn, 2 seeds": {"kpis": {**kpis, "cost": 1500.0}, "members": ["dqn #1", "dqn #2"]},
+                "dqn #1": {"kpis": kpis},
+                "dqn #2": {"kpis": kpis},
+            }
+            (folder / "evaluation.json").write_text(json.dumps({"policies": policies}))
+    table = markdown(tmp_path)
+    # 5 of 100 lost, 600 min = 10 h, the same for every fleet
+    assert "| rule | 5.0 / 5.0 / 5.0 | 10.0 / 10.0 / 10.0 | 2100 / 2100 / 2100 |" in table
+    assert table.index("dqn, 2 seeds") < table.index("| rule |")
+    assert "dqn #1" not in table
