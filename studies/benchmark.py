@@ -99,7 +99,8 @@ def measurements() -> dict[str, Measure]:
     found: dict[str, Measure] = {}
     for size, (scenario, overrides) in SIZES.items():
         for batch_size in BATCH_SIZES:
-            num_decisions = 40_000 if batch_size > 1 and size == "5x15" else 4_000
+            # Enough steps for every row to get through the morning, where little is planned and a step is cheap.
+            num_decisions = max(40_000 if batch_size > 1 and size == "5x15" else 4_000, 24 * batch_size)
             found[f"simulator_{size}_b{batch_size}"] = simulator(scenario, overrides, batch_size, num_decisions)
     found["vec_env_5x15_b64"] = vec_env(DispatchVecEnv(64, "short_shift", reward, seed=0), 20_000)
     found["dummy_vec_env_5x15_b64"] = vec_env(DummyVecEnv([single_env] * 64), 4_000)
