@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 import torch as th
@@ -14,10 +14,12 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedul
 from stable_baselines3.common.vec_env import VecEnv
 from torch.nn import functional as F
 
+from agents.branching import Branching, BranchSettings, difference_loss
 from agents.masking import MASK_KEY, random_feasible
 from agents.policies import MaskableMlpPolicy, MaskedPolicy, PairPolicy
 from agents.replay import ClockReplayBuffer, ClockSamples, PrioritizedClockReplayBuffer
 from agents.schedules import FadingSchedule
+from envs.vec_env import DispatchVecEnv
 
 Self = TypeVar("Self", bound="MaskableDQN")
 
@@ -98,6 +100,10 @@ class MaskableDQN(DQN):
     exploration_decay
         If given, the exploration rate is multiplied by it after each episode, from ``exploration_initial_eps`` down to
         ``exploration_final_eps``, instead of falling linearly over ``exploration_fraction``.
+    branching
+        If given, the settings (`agents.branching.BranchSettings`) of a second part of the training: the differences
+        between actions are then learned from branched states (`agents.branching.difference_loss`) and V stays as
+        Q-learning left it. Needs the native batch (``--vec-env batched``).
     strict_masks
         Raise when an action about to be returned is infeasible, or when a state has no feasible action.
     """
@@ -132,6 +138,7 @@ class MaskableDQN(DQN):
         priority_alpha: float = 0.6,
         priority_beta: float = 0.4,
         averaging: float | None = 0.999,
+        branching: dict[str, Any] | None = None,
         replay_buffer_class: type[ClockReplayBuffer] | None = None,
         replay_buffer_kwargs: dict[str, Any] | None = None,
         target_update_interval: int = 10_000,
@@ -184,6 +191,11 @@ class MaskableDQN(DQN):
         self.reward_scale, self.double_q = reward_scale, double_q
         self.prioritized, self.priority_alpha, self.priority_beta = prioritized, priority_alpha, priority_beta
         self.averaging, self.exploration_decay, self.strict_masks = averaging, exploration_decay, strict_masks
+        self.branching = branching
+        _ = self._branch_settings  # refuses unknown settings at once
+        self._branching: Branching | None = None
+        self._has_begun_branching = False
+        self._branch_calls, self._branch_updates_due = 0, 0.0
         if issubclass(self.policy_class, PairPolicy):
             self.policy_kwargs.setdefault("pair_reward_scale", reward_bound(self.env) / reward_scale)
         if _init_setup_model:
@@ -348,6 +360,9 @@ class MaskableDQN(DQN):
 
         logged = []
         parameters = list(self.q_net.parameters())
+        if self._is_branching():
+            self._learn_from_branches(parameters)
+            return
         for _ in range(gradient_steps):
             batch = buffer.sample(batch_size)
             target = self._targets(batch)
@@ -374,6 +389,70 @@ class MaskableDQN(DQN):
         self.logger.record("train/q_values", q_mean)
         self.logger.record("train/target_q_values", target_mean)
         self.logger.record("train/td_error", td_mean)
+
+    @property
+    def _branch_settings(self) -> BranchSettings | None:
+        return None if self.branching is None else BranchSettings.read(self.branching)
+
+    def _is_branching(self) -> bool:
+        settings = self._branch_settings
+        return settings is not None and 1.0 - self._current_progress_remaining >= settings.start
+
+    def _learn_from_branches(self, parameters: list[th.nn.Parameter]) -> None:
+        """Look at the states in play every few calls, and make the gradient steps that new states call for."""
+        settings = self._branch_settings
+        assert settings is not None
+        if self._branching is None:
+            self._begin_branching(settings)
+        assert self._branching is not None
+        self._branch_calls += 1
+        if self._branch_calls % settings.every:
+            return
+
+        def choose(observation: dict[str, np.ndarray]) -> np.ndarray:
+            return self._choose(observation, self.policy.acting_net, 0.0)
+
+        def value(observation: dict[str, np.ndarray]) -> np.ndarray:
+            with th.no_grad():
+                best = self.q_net_target(self._tensors(observation)).max(dim=1).values
+            return self.reward_scale * best.cpu().numpy()
+
+        obs = cast(dict[str, np.ndarray], self._last_obs)
+        added = self._branching.look(obs, self.q_values(obs), choose, value)
+        if self._branching.num_states >= settings.batch_size:
+            self._branch_updates_due += added / settings.states_per_update
+        losses = []
+        while self._branch_updates_due >= 1.0:
+            self._branch_updates_due -= 1.0
+            batch = self._branching.buffer.sample_states(settings.batch_size)
+            q_values = self.q_net(batch.observations).gather(1, batch.actions)
+            loss = difference_loss(q_values, batch.returns / self.reward_scale, batch.is_tried)
+            self.policy.optimizer.zero_grad()
+            loss.backward()
+            th.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm)
+            self.policy.optimizer.step()
+            self._n_updates += 1
+            if self.averaging is not None:
+                self._update_average()
+            losses.append(loss.detach())
+        if losses:
+            self.logger.record("branching/loss", float(th.stack(losses).mean()))
+            self.logger.record("branching/states", self._branching.num_states)
+            self.logger.record("branching/decisions", self._branching.branches.num_decisions)
+
+    def _begin_branching(self, settings: BranchSettings) -> None:
+        """Q-learning ends: its averaged weights go on learning, and stand still in the target network as the value."""
+        env = self.env.unwrapped if self.env is not None else None
+        if not isinstance(env, DispatchVecEnv):
+            raise ValueError("MaskableDQN: branching copies days in play; train on the native batch.")
+        packed = bool(getattr(self.policy_class, "wants_packed", False))
+        kwargs = {"device": self.device, "packed": packed}
+        self._branching = Branching(settings, env, self.tick_min, self.gamma, **kwargs)
+        if not self._has_begun_branching:
+            learned = self.policy.acting_net.state_dict()
+            self.q_net.load_state_dict(learned)
+            self.q_net_target.load_state_dict(learned)
+            self._has_begun_branching = True
 
     def _targets(self, batch: ClockSamples) -> th.Tensor:
         """y of the class docstring, shape (B, 1)."""
@@ -412,4 +491,4 @@ class MaskableDQN(DQN):
         return super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_last_obs", "_last_original_obs"]
+        return [*super()._excluded_save_params(), "_last_obs", "_last_original_obs", "_branching"]

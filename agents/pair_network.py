@@ -73,6 +73,34 @@ class Mixing(nn.Module):
         self.pool = mlp(3 * width + num_extra, width)
 
 
+class PairMixing(nn.Module):
+    """
+    Pairs learn of their rivals: the largest of each hidden unit over the driver's pairs and over the booking's pairs.
+
+    What a driver could do instead, and who else could serve the booking, is what an assignment takes away.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.of_pair = nn.Linear(width, width)
+        self.of_driver = nn.Linear(width, width, bias=False)
+        self.of_booking = nn.Linear(width, width, bias=False)
+
+    def forward(
+        self, hidden: th.Tensor, driver: th.Tensor, num_drivers: int, booking: th.Tensor, num_bookings: int
+    ) -> tuple[th.Tensor, th.Tensor]:
+        of_driver = largest(hidden, driver, num_drivers)
+        of_booking = largest(hidden, booking, num_bookings)
+        mixed = self.of_pair(hidden) + self.of_driver(of_driver).index_select(0, driver)
+        return hidden + th.relu(mixed + self.of_booking(of_booking).index_select(0, booking)), of_driver
+
+
+def largest(rows: th.Tensor, group: th.Tensor, num_groups: int) -> th.Tensor:
+    """Largest of each column within each group, 0 for a group without rows; rows are not negative."""
+    at = group.unsqueeze(1).expand_as(rows)
+    return rows.new_zeros(num_groups, rows.shape[1]).scatter_reduce(0, at, rows, "amax")
+
+
 class PairQNetwork(BasePolicy):
     """
     Q-values of wait and of every feasible (driver, booking).
@@ -117,6 +145,7 @@ class PairQNetwork(BasePolicy):
         use_pair_reward: bool = True,
         pair_reward_scale: float = 1.0,
         dueling: bool = False,
+        pair_mixing: bool = False,
         normalize_images: bool = False,
     ) -> None:
         super().__init__(observation_space, action_space, normalize_images=normalize_images)
@@ -127,7 +156,7 @@ class PairQNetwork(BasePolicy):
                 f"pair network: the observation has no {', '.join(missing)}. Wrap the environment in a reward "
                 "(reward.RewardV2, ...) or pass use_pair_reward=False."
             )
-        self.width, self.mixing_layers, self.dueling = width, mixing_layers, dueling
+        self.width, self.mixing_layers, self.dueling, self.pair_mixing = width, mixing_layers, dueling, pair_mixing
         self.use_pair_reward, self.pair_reward_scale = use_pair_reward, pair_reward_scale
         driver_dim, booking_dim, pair_dim, clock_dim = (
             cast(tuple[int, ...], observation_space[key].shape)[-1] for key in ("drivers", "bookings", "pairs", "clock")
@@ -143,6 +172,8 @@ class PairQNetwork(BasePolicy):
         self.score_booking = nn.Linear(width, width, bias=False)
         self.score_context = nn.Linear(width, width, bias=False)
         self.score_pair = nn.Linear(pair_dim, width)
+        if pair_mixing:
+            self.rivals = PairMixing(width)
         self.score_hidden = mlp(width, width)
         self.score_head = zero_head(width)
         self.value_hidden, self.value_head = mlp(width, width), zero_head(width)
@@ -207,8 +238,10 @@ class PairQNetwork(BasePolicy):
         # index_select refuses -1: a feasible pair of an absent driver or booking is an error of the environment
         hidden = self.score_pair(pairs) + self._gathered(self.score_driver, embedded.drivers, driver)
         hidden = hidden + self._gathered(self.score_booking, embedded.bookings, booking)
-        hidden = hidden + self._gathered(self.score_context, embedded.context, batch)
-        advantage = self.score_head(self.score_hidden(th.relu(hidden))).squeeze(1)
+        hidden = th.relu(hidden + self._gathered(self.score_context, embedded.context, batch))
+        if self.pair_mixing:
+            hidden, _ = self.rivals(hidden, driver, len(embedded.drivers), booking, len(embedded.bookings))
+        advantage = self.score_head(self.score_hidden(hidden)).squeeze(1)
         if reward is not None and self.use_pair_reward:
             advantage = advantage + self.pair_reward_scale * reward
         return advantage
@@ -258,7 +291,7 @@ class PairQNetwork(BasePolicy):
         Q-values of one feasible action each, shape (B,): what ``forward(obs).gather(1, actions)`` gives, scoring no
         other pair (unless ``dueling`` needs them).
         """
-        if self.dueling:
+        if self.dueling or self.pair_mixing:
             return self(obs).gather(1, actions.reshape(-1, 1)).squeeze(1)
         actions = actions.reshape(-1)
         embedded = self.embed(obs)
@@ -280,5 +313,5 @@ class PairQNetwork(BasePolicy):
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         data = super()._get_constructor_parameters()
-        names = ("width", "mixing_layers", "use_pair_reward", "pair_reward_scale", "dueling")
+        names = ("width", "mixing_layers", "use_pair_reward", "pair_reward_scale", "dueling", "pair_mixing")
         return {**data, **{name: getattr(self, name) for name in names}}

@@ -68,6 +68,7 @@ class PairPolicy(MaskedPolicy):
         use_pair_reward: bool = True,
         pair_reward_scale: float = 1.0,
         dueling: bool = False,
+        pair_mixing: bool = False,
         averaged: bool = False,
         optimizer_class: type[th.optim.Optimizer] = th.optim.Adam,
         optimizer_kwargs: dict[str, Any] | None = None,
@@ -78,6 +79,7 @@ class PairPolicy(MaskedPolicy):
             "use_pair_reward": use_pair_reward,
             "pair_reward_scale": pair_reward_scale,
             "dueling": dueling,
+            "pair_mixing": pair_mixing,
         }
         if optimizer_kwargs is None and optimizer_class is th.optim.Adam:
             optimizer_kwargs = {"fused": True}

@@ -100,7 +100,7 @@ class DispatchBatch:
                     f"the day has {day.num_drivers} drivers but the environment was made for {self.num_drivers}. "
                     f"Pass --num-drivers {day.num_drivers} (the pair network needs no retraining)."
                 )
-            self._make_room(day)
+            self._make_room(day.num_bookings, day.travel.has_matrix)
             write_day(self.world, b, day, self._center)
             start_day(self.world, b, self._rates, np.uint64(day.key))
         else:
@@ -111,25 +111,43 @@ class DispatchBatch:
             _start_generated(self.world, b, self._generator, self._rates, int(day))
         self.days[b] = day
 
-    def _make_room(self, day: Day) -> None:
-        """Move to a larger world when ``day`` doesn't fit; the rows in play are carried over."""
+    def _make_room(self, num_bookings: int, has_matrix: bool) -> None:
+        """Move to a larger world when so many bookings, or a matrix, don't fit; rows in play are carried over."""
         old = self.world
         capacity = old.bookings.shape[1]
-        has_matrix = old.km.shape[1] > 1
-        if day.num_bookings <= capacity and (has_matrix or not day.travel.has_matrix):
+        had_matrix = old.km.shape[1] > 1
+        if num_bookings <= capacity and (had_matrix or not has_matrix):
             return
-        new_capacity = max(capacity, day.num_bookings)
-        new = self._allocate(new_capacity, has_matrix or day.travel.has_matrix)
+        new_capacity = max(capacity, num_bookings)
+        new = self._allocate(new_capacity, had_matrix or has_matrix)
         for name in World._fields:
             source, target = getattr(old, name), getattr(new, name)
             if name in ("km", "work"):
-                if has_matrix:
+                if had_matrix:
                     _copy_matrix(source, target, self.num_drivers, capacity, new_capacity)
             else:
                 target[tuple(slice(0, size) for size in source.shape)] = source
         places = new.drivers["place"]
         places[places >= self.num_drivers + capacity] += new_capacity - capacity
         self.world = new
+
+    def copy_rows(self, source: DispatchBatch, rows: npt.NDArray[np.int64], at: npt.NDArray[np.int64]) -> None:
+        """
+        Rows ``at`` become copies of ``rows`` of another batch of the same scenario and sizes, state and observation.
+
+        The copies are days of their own: what happens in one happens nowhere else.
+        """
+        capacity = max(self.world.bookings.shape[1], source.world.bookings.shape[1])
+        has_matrix = self.world.km.shape[1] > 1 or source.world.km.shape[1] > 1
+        for batch in (self, source):
+            batch._make_room(capacity, has_matrix)
+        for name in World._fields:
+            if name != "rules":
+                getattr(self.world, name)[at] = getattr(source.world, name)[rows]
+        for key, array in self.observation.items():
+            array[at] = source.observation[key][rows]
+        for row, target in zip(rows.tolist(), at.tolist(), strict=True):
+            self.days[target] = source.days[row]
 
     def refresh(self, b: int | None = None) -> None:
         """Bring rows that were just loaded (all, or row ``b``) to their first decision and write their observation."""

@@ -133,6 +133,22 @@ class Payer:
         self.terms[b] = 0.0
         self.rewards[b] = 0.0
 
+    def copy_rows(self, source: Payer, rows: np.ndarray, at: np.ndarray) -> None:
+        """Rows ``at`` have been paid what ``rows`` of another payer have; for days copied from its batch."""
+        self._follow()
+        source._follow()
+        self._paid[at, : source._paid.shape[1]] = source._paid[rows]
+        for mine, theirs in (
+            (self._is_fresh, source._is_fresh),
+            (self._is_closed, source._is_closed),
+            (self._num_read, source._num_read),
+        ):
+            mine[at] = theirs[rows]
+
+    def close(self, rows: slice | np.ndarray) -> None:
+        """Nothing more will be paid in these rows until ``reset``."""
+        self._is_closed[rows] = True
+
     def pay(self) -> np.ndarray:
         """
         Pay the step just made; a row whose day is over and paid gets 0.

@@ -64,7 +64,16 @@ def permuted(obs: dict[str, th.Tensor], drivers: th.Tensor, bookings: th.Tensor)
     }
 
 
-@pytest.mark.parametrize("kwargs", [{}, {"dueling": True}, {"mixing_layers": 0}, {"mixing_layers": 2, "width": 32}])
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {},
+        {"dueling": True},
+        {"pair_mixing": True},
+        {"mixing_layers": 0},
+        {"mixing_layers": 2, "width": 32},
+    ],
+)
 def test_order_of_drivers_and_bookings_only_orders_the_scores(kwargs):
     net, obs = network(**kwargs), random_obs()
     drivers, bookings = th.randperm(N), th.randperm(M)
@@ -100,8 +109,9 @@ def test_dueling_takes_off_the_mean_over_feasible_actions():
     assert th.allclose(mean, value, atol=1e-4)  # the advantages' mean is zero: what is left is V
 
 
-def test_absent_rows_and_infeasible_pairs_have_no_influence():
-    net, obs = network(), random_obs()
+@pytest.mark.parametrize("pair_mixing", [False, True])
+def test_absent_rows_and_infeasible_pairs_have_no_influence(pair_mixing):
+    net, obs = network(pair_mixing=pair_mixing), random_obs()
     changed = {key: value.clone() for key, value in obs.items()}
     changed["drivers"][obs["drivers"][..., 0] == 0, 1:] = 7.0
     changed["bookings"][obs["bookings"][..., 0] == 0, 1:] = -7.0
@@ -112,8 +122,9 @@ def test_absent_rows_and_infeasible_pairs_have_no_influence():
         assert th.equal(net(obs), net(changed))
 
 
-def test_more_padding_changes_nothing():
-    net, obs = network(), random_obs(n=5, m=15)
+@pytest.mark.parametrize("pair_mixing", [False, True])
+def test_more_padding_changes_nothing(pair_mixing):
+    net, obs = network(pair_mixing=pair_mixing), random_obs(n=5, m=15)
     big = {key: th.zeros(16, *(box.shape or ())) for key, box in make_env(8, 20).observation_space.spaces.items()}
     big["drivers"][:, :5], big["bookings"][:, :15] = obs["drivers"], obs["bookings"]
     big["clock"], big["wait_reward"] = obs["clock"], obs["wait_reward"]
@@ -122,7 +133,7 @@ def test_more_padding_changes_nothing():
     mask = th.zeros(16, 8, 20, dtype=th.int8)
     mask[:, :5, :15] = obs["action_mask"][:, 1:].view(16, 5, 15)
     big["action_mask"] = th.cat([th.ones(16, 1, dtype=th.int8), mask.view(16, -1)], dim=1)
-    other = network(8, 20)
+    other = network(8, 20, pair_mixing=pair_mixing)
     other.load_state_dict(net.state_dict())  # the weights know neither N nor M
     with th.no_grad():
         q, q_big = net(obs), other(big)
@@ -130,9 +141,9 @@ def test_more_padding_changes_nothing():
     assert th.allclose(q_big[:, 1:].view(16, 8, 20)[:, :5, :15].reshape(16, -1), q[:, 1:], atol=1e-5)
 
 
-@pytest.mark.parametrize("dueling", [False, True])
-def test_score_of_the_taken_action_is_the_one_among_all(dueling):
-    net, obs = network(dueling=dueling), random_obs()
+@pytest.mark.parametrize("kwargs", [{}, {"dueling": True}, {"pair_mixing": True}])
+def test_score_of_the_taken_action_is_the_one_among_all(kwargs):
+    net, obs = network(**kwargs), random_obs()
     actions = th.multinomial(obs["action_mask"].float(), 1)
     packed = packed_form(obs)
     with th.no_grad():
@@ -146,6 +157,24 @@ def packed_form(obs: dict[str, th.Tensor]) -> dict[str, th.Tensor]:
     at = obs["action_mask"][:, 1:].reshape(-1).nonzero().squeeze(1)
     pairs = obs["pairs"].reshape(-1, obs["pairs"].shape[-1])[at]
     return {**obs, "pair_at": at, "pairs": pairs, "pair_reward": obs["pair_reward"].reshape(-1)[at]}
+
+
+def test_mixing_lets_a_pair_feel_its_rivals_and_no_other():
+    net, obs = network(pair_mixing=True, mixing_layers=0), random_obs(batch=1)
+    for layer in (net.pool,):  # what the whole observation tells everybody is not the point here
+        th.nn.init.zeros_(layer[0].weight)
+    obs["action_mask"][:] = 0
+    drivers, bookings = obs["drivers"][0, :, 0].nonzero()[:2, 0], obs["bookings"][0, :, 0].nonzero()[:2, 0]
+    (d0, d1), (b0, b1) = drivers.tolist(), bookings.tolist()
+    rival, other, mine = 1 + d0 * M + b1, 1 + d1 * M + b1, 1 + d0 * M + b0
+    obs["action_mask"][0, [0, rival, other, mine]] = 1
+    with th.no_grad():
+        before = net(obs)
+        obs["pairs"][0, rival - 1] += 0.5  # another pair of my driver
+        assert not th.isclose(net(obs)[0, mine], before[0, mine])
+        obs["pairs"][0, rival - 1] -= 0.5
+        obs["pairs"][0, other - 1] += 0.5  # neither my driver nor my booking
+        assert th.isclose(net(obs)[0, mine], before[0, mine])
 
 
 def test_nothing_feasible_and_nobody_there_is_finite():
