@@ -1,9 +1,9 @@
 """
 Learning from what each of several actions of one state would have led to.
 
-A transition says what one action led to, on one day, among all that the day brought by chance. What matters for a choice
-is the difference between actions, and that is small beside the chance. Here several actions of the same state are
-played on, on the same day and under the current policy (`envs.branches.Branches`), and the network learns their
+A transition says what one action led to, on one day, among all that the day brought by chance. What matters for a
+choice is the difference between actions, and that is small beside the chance. Here several actions of the same state
+are played on, on the same day and under the current policy (`envs.branches.Branches`), and the network learns their
 differences: the chance that they share cancels. After a while each branch is cut off and valued by the network that
 ordinary Q-learning has trained before.
 

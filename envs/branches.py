@@ -37,11 +37,12 @@ class Branches:
     """
 
     def __init__(self, env: DispatchVecEnv, num_rows: int) -> None:
-        if env.payer is None:
+        payer: Any = env.payer
+        if payer is None:
             raise ValueError("branches: the environment pays no reward. Pass reward_function.")
         self.env, self.num_rows = env, num_rows
         self.batch = DispatchBatch(env.scenario, num_rows)
-        self.payer: Any = env.payer.function.attach(self.batch)
+        self.payer: Any = payer.function.attach(self.batch)
         self.actions = np.zeros(num_rows, np.int64)
         self.num_waiting = 0
         self.num_decisions = 0  # ever made in copies

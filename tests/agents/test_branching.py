@@ -125,11 +125,12 @@ def test_branching_moves_the_advantages_and_leaves_the_level():
 def test_start_puts_branching_off():
     class Noted(BaseCallback):
         def _on_step(self) -> bool:
-            looks.append((self.num_timesteps, self.model._branch_calls))
+            looks.append((self.num_timesteps, model._branch_calls))
             return True
 
     looks: list[tuple[int, int]] = []
-    make_model(start=0.5).learn(640, callback=Noted())
+    model = make_model(start=0.5)
+    model.learn(640, callback=Noted())
     assert all(calls == 0 for steps, calls in looks if steps <= 320)
     assert looks[-1][1] > 0
 
@@ -137,8 +138,8 @@ def test_start_puts_branching_off():
 def test_values_stand_still_once_branching_begins():
     class Noted(BaseCallback):
         def _on_step(self) -> bool:
-            if self.model._has_begun_branching:
-                seen.append([p.clone() for p in self.model.q_net_target.parameters()])
+            if model._has_begun_branching:
+                seen.append([p.clone() for p in model.q_net_target.parameters()])
             return True
 
     seen: list[list[th.Tensor]] = []
