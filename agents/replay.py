@@ -197,7 +197,20 @@ class ClockReplayBuffer(ReplayBuffer):
 
     def __getstate__(self) -> dict[str, Any]:
         # After loading, the environment starts anew: whatever comes next doesn't continue the newest step.
-        return {**self.__dict__, "_expected": None}
+        state = {**self.__dict__, "_expected": None}
+        if self._arrays_made:  # rows never written need not be kept
+            for name in self._layout():
+                state[name] = state[name][: self.written_rows if name == "arena" else self.head]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self._arrays_made:
+            for name, (shape, dtype) in self._layout().items():
+                written = state[name]
+                if len(written) < shape[0]:
+                    setattr(self, name, np.zeros(shape, dtype))
+                    getattr(self, name)[: len(written)] = written
 
     # --- writing ------------------------------------------------------------------------------------------------
     def add(  # type: ignore[override]
