@@ -17,6 +17,7 @@ from stable_baselines3.common.buffers import BaseBuffer, ReplayBuffer
 from stable_baselines3.common.vec_env import VecNormalize
 
 from agents.masking import MASK_KEY
+from agents.replay_kernels import gather_pair_rows, unpack_masks, walk_along_clock
 from agents.sum_tree import SumTree
 
 PAIR_KEYS = ("pairs", "pair_reward")  # one row per (driver, booking): kept for feasible pairs only
@@ -196,7 +197,20 @@ class ClockReplayBuffer(ReplayBuffer):
 
     def __getstate__(self) -> dict[str, Any]:
         # After loading, the environment starts anew: whatever comes next doesn't continue the newest step.
-        return {**self.__dict__, "_expected": None}
+        state = {**self.__dict__, "_expected": None}
+        if self._arrays_made:  # rows never written need not be kept
+            for name in self._layout():
+                state[name] = state[name][: self.written_rows if name == "arena" else self.head]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self._arrays_made:
+            for name, (shape, dtype) in self._layout().items():
+                written = state[name]
+                if len(written) < shape[0]:
+                    setattr(self, name, np.zeros(shape, dtype))
+                    getattr(self, name)[: len(written)] = written
 
     # --- writing ------------------------------------------------------------------------------------------------
     def add(  # type: ignore[override]
@@ -330,22 +344,16 @@ class ClockReplayBuffer(ReplayBuffer):
             Discounted sum; product of the discounts; whether the episode ended within; index of the observation to
             bootstrap from (meaningless where done).
         """
-        rewards, ticks = self.rewards.reshape(-1), self.ticks.reshape(-1)
-        dones, is_open = self.dones.reshape(-1), self.is_open.reshape(-1)
-        at = indices.copy()
-        total = np.zeros(len(indices), dtype=np.float64)
-        passed = np.zeros(len(indices), dtype=np.float64)  # ticks since the start of the return
-        done = np.zeros(len(indices), dtype=bool)
-        alive = np.arange(len(indices))
-        while len(alive):
-            here = at[alive]
-            total[alive] += self.gamma ** passed[alive] * rewards[here]
-            passed[alive] += ticks[here]
-            done[alive] = dones[here]
-            at[alive] = after = (here + self.n_envs) % len(rewards)
-            goes_on = ~dones[here] & ~is_open[after] & (passed[alive] < self.n_ticks - 1e-6)
-            alive = alive[goes_on]
-        return total, self.gamma**passed, done, at
+        return walk_along_clock(
+            np.ascontiguousarray(indices),
+            self.n_envs,
+            self.rewards.reshape(-1),
+            self.ticks.reshape(-1),
+            self.dones.reshape(-1),
+            self.is_open.reshape(-1),
+            float(self.gamma),
+            float(self.n_ticks),
+        )
 
     def _get_samples(self, batch_inds: np.ndarray, env: Any = None) -> ClockSamples:  # type: ignore[override]
         weights = env if env is not None else np.ones(len(batch_inds), dtype=np.float32)
@@ -374,26 +382,29 @@ class ClockReplayBuffer(ReplayBuffer):
             return array.reshape(-1, *array.shape[2:])
 
         result: dict[str, th.Tensor] = {}
+        at = th.from_numpy(indices)
         for key in self.observation_space.spaces:
             if key != MASK_KEY and key not in self.pair_shapes:
-                values = th.as_tensor(flat(getattr(self, f"obs_{key}"))[indices], device=self.device)
+                values = th.from_numpy(flat(getattr(self, f"obs_{key}"))).index_select(0, at).to(self.device)
                 result[key] = values.float() if values.is_floating_point() else values
-        mask = np.unpackbits(flat(self.mask_bits)[indices], axis=1, count=self.num_actions).view(np.bool_)
-        result[MASK_KEY] = th.as_tensor(mask, device=self.device)
+        mask = np.empty((len(indices), self.num_actions), np.uint8)
+        unpack_masks(indices, flat(self.mask_bits), mask)
+        result[MASK_KEY] = th.as_tensor(mask.view(np.bool_), device=self.device)
         if not self.pair_shapes:
             return result
 
-        counts = flat(self.num_rows)[indices].astype(np.int64)
-        firsts = flat(self.first_row)[indices] - (np.cumsum(counts) - counts)
-        rows = np.repeat(firsts, counts) + np.arange(counts.sum())
-        pairs = th.as_tensor(self.arena[rows], device=self.device).float()
-        pair_at = th.as_tensor(np.flatnonzero(mask[:, 1:]), device=self.device)
+        num_rows = flat(self.num_rows)
+        total = int(num_rows[indices].sum())
+        pair_at = np.empty(total, np.int64)
+        # half precision travels as 16-bit whole numbers through compiled code, which has no such type
+        num_places = total if self.packed else len(indices) * self.num_pairs
+        rows = np.zeros((num_places, self.pair_width), np.uint16)
+        gather_pair_rows(
+            indices, mask, flat(self.first_row), num_rows, self.arena.view(np.uint16), self.packed, pair_at, rows
+        )
+        pairs = th.as_tensor(rows.view(np.float16), device=self.device).float()
         if self.packed:
-            result[PAIR_AT] = pair_at
-        else:
-            dense = pairs.new_zeros(len(indices) * self.num_pairs, self.pair_width)
-            dense[pair_at] = pairs
-            pairs = dense
+            result[PAIR_AT] = th.as_tensor(pair_at, device=self.device)
         column = 0
         for key, shape in self.pair_shapes.items():
             width = int(np.prod(shape, dtype=int))

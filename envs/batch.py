@@ -11,11 +11,11 @@ import numpy.typing as npt
 from envs.borrowed import borrow
 from envs.compiled import jit
 from envs.day import Day
-from envs.decisions import refresh, step_days, to_next_decision
+from envs.decisions import refresh, step_days, to_next_decisions
 from envs.disturbances import DISTURBANCES
 from envs.generators import write_generated_day
-from envs.kpis import episode_kpis
-from envs.observation import allocate_observation, observation_space, write_observation, write_observations
+from envs.kpis import KPI_NAMES, kpi_rows
+from envs.observation import allocate_observation, observation_space, write_observations
 from envs.records import World
 from envs.scenario import Scenario, generate_day, max_bookings_of_day
 from envs.simulator import allocate_world, start_day, write_day
@@ -26,12 +26,14 @@ TRAINING_DAYS = range(0, 1_000_000)
 
 
 @jit
-def _start_generated(world: World, b, generator, rates, day_number):
+def _start_generated(world: World, rows, generator, rates, day_numbers):
     world = borrow(world)
-    write_generated_day(
-        generator, day_number, world.bookings[b], world.drivers[b], world.clocks[b : b + 1], world.speeds[b]
-    )
-    start_day(world, b, rates, np.uint64(day_number))
+    for i in range(len(rows)):
+        b, number = rows[i], day_numbers[i]
+        write_generated_day(
+            generator, number, world.bookings[b], world.drivers[b], world.clocks[b : b + 1], world.speeds[b]
+        )
+        start_day(world, b, rates, np.uint64(number))
 
 
 class DispatchBatch:
@@ -46,6 +48,9 @@ class DispatchBatch:
         Number of rows B.
     num_drivers, max_bookings
         Sizes N and M of observation and action; by default the scenario's. Days with fewer drivers are padded.
+    num_buffers
+        Each ``step`` writes into the next of so many sets of arrays: an observation stays as it is until
+        ``num_buffers`` steps later. With 1 it is overwritten by the next step.
 
     Attributes
     ----------
@@ -54,17 +59,28 @@ class DispatchBatch:
         through the batch.
     observation
         Dict of arrays with a leading axis B, written in place; see ``envs.observation``.
+    buffers
+        The sets of arrays of which ``observation`` is one.
     """
 
     def __init__(
-        self, scenario: Scenario, batch_size: int = 1, num_drivers: int | None = None, max_bookings: int | None = None
+        self,
+        scenario: Scenario,
+        batch_size: int = 1,
+        num_drivers: int | None = None,
+        max_bookings: int | None = None,
+        num_buffers: int = 1,
     ) -> None:
         self.scenario = scenario
         self.batch_size = batch_size
         self.num_drivers = num_drivers or scenario.num_drivers
         self.max_bookings = max_bookings or scenario.max_bookings
         self.days: list[Day | int | None] = [None] * batch_size
-        self.observation = allocate_observation(batch_size, self.num_drivers, self.max_bookings)
+        self.buffers = [
+            allocate_observation(batch_size, self.num_drivers, self.max_bookings) for _ in range(num_buffers)
+        ]
+        self.buffer_in_use = 0
+        self._all_rows = np.arange(batch_size)
         self.observation_space = observation_space(self.num_drivers, self.max_bookings)
         self.action_space = gym.spaces.Discrete(self.num_drivers * self.max_bookings + 1)
         self._rates = np.zeros(1, DISTURBANCES)
@@ -94,22 +110,29 @@ class DispatchBatch:
         ValueError
             When the day has more drivers than the batch, or the scenario generates no days.
         """
-        if isinstance(day, Day):
-            if day.num_drivers > self.num_drivers:
-                raise ValueError(
-                    f"the day has {day.num_drivers} drivers but the environment was made for {self.num_drivers}. "
-                    f"Pass --num-drivers {day.num_drivers} (the pair network needs no retraining)."
-                )
-            self._make_room(day.num_bookings, day.travel.has_matrix)
-            write_day(self.world, b, day, self._center)
-            start_day(self.world, b, self._rates, np.uint64(day.key))
-        else:
-            if self._generator is None:
-                raise ValueError(
-                    f"scenario '{self.scenario.name}' has no generator for day {day}. Pass days from files (day_list)."
-                )
-            _start_generated(self.world, b, self._generator, self._rates, int(day))
+        if not isinstance(day, Day):
+            self.load_generated_days(np.array([b]), np.array([day], np.int64))
+            return
+        if day.num_drivers > self.num_drivers:
+            raise ValueError(
+                f"the day has {day.num_drivers} drivers but the environment was made for {self.num_drivers}. "
+                f"Pass --num-drivers {day.num_drivers} (the pair network needs no retraining)."
+            )
+        self._make_room(day.num_bookings, day.travel.has_matrix)
+        write_day(self.world, b, day, self._center)
+        start_day(self.world, b, self._rates, np.uint64(day.key))
         self.days[b] = day
+
+    def load_generated_days(self, rows: npt.NDArray[np.int64], day_numbers: npt.NDArray[np.int64]) -> None:
+        """As ``load_day``, for many rows at once."""
+        if self._generator is None:
+            raise ValueError(
+                f"scenario '{self.scenario.name}' has no generator for day {day_numbers[0]}. "
+                "Pass days from files (day_list)."
+            )
+        _start_generated(self.world, rows, self._generator, self._rates, day_numbers)
+        for b, number in zip(rows.tolist(), day_numbers.tolist(), strict=True):
+            self.days[b] = number
 
     def _make_room(self, num_bookings: int, has_matrix: bool) -> None:
         """Move to a larger world when so many bookings, or a matrix, don't fit; rows in play are carried over."""
@@ -149,18 +172,24 @@ class DispatchBatch:
         for row, target in zip(rows.tolist(), at.tolist(), strict=True):
             self.days[target] = source.days[row]
 
-    def refresh(self, b: int | None = None) -> None:
-        """Bring rows that were just loaded (all, or row ``b``) to their first decision and write their observation."""
-        for row in range(self.batch_size) if b is None else (b,):
-            to_next_decision(self.world, row)
-            self.write_observation(row)
+    @property
+    def observation(self) -> dict[str, np.ndarray]:
+        return self.buffers[self.buffer_in_use]
+
+    def refresh(self, rows: int | npt.NDArray[np.int64] | None = None) -> None:
+        """Bring rows that were just loaded (all by default) to their first decision and write their observation."""
+        to_next_decisions(self.world, self._rows(rows))
+        self.write_observation(rows)
+
+    def _rows(self, rows: int | npt.NDArray[np.int64] | None) -> npt.NDArray[np.int64]:
+        return self._all_rows if rows is None else np.atleast_1d(np.asarray(rows, np.int64))
 
     def reconsider(self, b: int) -> None:
         """After orders were given past ``step`` (``envs.simulator``): evaluate the pairs of row ``b`` anew."""
         refresh(self.world, b)
         self.write_observation(b)
 
-    def step(self, actions: npt.ArrayLike) -> None:
+    def step(self, actions: npt.ArrayLike, seen: npt.NDArray[np.int64] | None = None) -> None:
         """
         One decision in every row: apply, move the clocks, write the observation. Rows that are over stay as they are.
 
@@ -168,6 +197,8 @@ class DispatchBatch:
         ----------
         actions
             Integers, shape (B,), each in [0, N * M].
+        seen
+            Rows whose observation will be read; all by default.
         """
         actions = np.asarray(actions, np.int64)
         if actions.shape != (self.batch_size,) or actions.min() < 0 or actions.max() >= self.action_space.n:
@@ -175,16 +206,18 @@ class DispatchBatch:
                 f"actions: expected {self.batch_size} integers from 0 to {self.action_space.n - 1}, got {actions!r}."
             )
         step_days(self.world, actions)
-        self.write_observation()
+        self.next_buffer()
+        self.write_observation(seen)
 
-    def write_observation(self, b: int | None = None) -> None:
-        """Write the observation of all rows, or of row ``b``, into ``observation``."""
+    def next_buffer(self) -> None:
+        """From now on observations are written into the next set of arrays."""
+        self.buffer_in_use = (self.buffer_in_use + 1) % len(self.buffers)
+
+    def write_observation(self, rows: int | npt.NDArray[np.int64] | None = None) -> None:
+        """Write the observation of all rows, or of some, into ``observation``."""
         out = self.observation
         arrays = (out["drivers"], out["bookings"], out["pairs"], out["clock"], out["action_mask"])
-        if b is None:
-            write_observations(self.world, self._scale_km, *arrays)
-        else:
-            write_observation(self.world, b, self._scale_km, *arrays)
+        write_observations(self.world, self._rows(rows), self._scale_km, *arrays)
 
     @property
     def is_done(self) -> npt.NDArray[np.bool_]:
@@ -207,9 +240,15 @@ class DispatchBatch:
 
     def kpis(self, b: int) -> dict[str, float]:
         """KPIs of row ``b`` from its event log; see ``envs.kpis``. Bookings that no shift can serve cost nothing."""
-        day = self.days[b]
-        num_unservable = len(day.unservable(self.scenario.rules.max_lateness_min)) if isinstance(day, Day) else 0
-        return episode_kpis(self.world, b, num_unservable)
+        return self.kpis_of(np.array([b]))[0]
+
+    def kpis_of(self, rows: npt.NDArray[np.int64]) -> list[dict[str, float]]:
+        """As ``kpis``, for many rows at once."""
+        max_lateness_min = self.scenario.rules.max_lateness_min
+        days = [self.days[b] for b in rows.tolist()]
+        num_unservable = [len(day.unservable(max_lateness_min)) if isinstance(day, Day) else 0 for day in days]
+        values = kpi_rows(self.world, rows, np.array(num_unservable))
+        return [dict(zip(KPI_NAMES, row, strict=True)) for row in values.tolist()]
 
 
 def _copy_matrix(source: Any, target: Any, num_drivers: int, old: int, new: int) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import numba
 
 _ROOT = Path(__file__).resolve().parent.parent
-_CALLS = {"envs": ("envs",), "reward": ("envs", "reward")}
+_CALLS = {"envs": ("envs",), "reward": ("envs", "reward"), "agents": ("agents",)}
 _CALLS_ANY = ("envs", "reward", "baselines", "evaluation")
 _USER_CACHE_DIR = os.environ.get("NUMBA_CACHE_DIR")
 

@@ -126,6 +126,14 @@ def to_next_decision(world: World, b):
 
 
 @jit
+def to_next_decisions(world: World, rows):
+    """``to_next_decision`` for these rows."""
+    world = borrow(world)
+    for b in rows:
+        to_next_decision(world, b)
+
+
+@jit
 def step_day(world: World, b, action):
     """
     One decision of day ``b``. An infeasible action is counted and acts as wait.

@@ -5,7 +5,9 @@ The KPIs of a finished day: read from the event log, the given part of the day a
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
+from envs.borrowed import borrow
 from envs.compiled import jit
 from envs.records import EventKind, Leg, World
 
@@ -149,31 +151,31 @@ def _read_log(clock, drivers, bookings, events, tally, lateness):  # type: ignor
         tally["load_gap"] = num_trips.max() - num_trips.min()
 
 
-def episode_kpis(world: World, b: int, num_unservable: int = 0) -> dict[str, float]:
-    """
-    KPIs of the day that row ``b`` has finished, in the order of ``KPI_NAMES``.
+@jit
+def _ratio(part, whole):  # type: ignore[no-untyped-def]
+    return part / whole if whole > 0 else np.nan
 
-    Parameters
-    ----------
-    world, b
-        The batched world and the row whose day is done.
-    num_unservable
-        Bookings of that day that no shift of its fleet could have served. They count as lost, but not in ``cost``.
 
-    Returns
-    -------
-    dict of float
-        nan where a KPI is not defined (a mean over served bookings when nobody was served, say).
-    """
-    clock = world.clocks[b]
+@jit
+def _percentile(values, share):  # type: ignore[no-untyped-def]
+    """As ``np.percentile``: linear between neighbours."""
+    if len(values) == 0:
+        return np.nan
+    ordered = np.sort(values)
+    rank = share * (len(ordered) - 1)
+    below = int(rank)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (rank - below) * (ordered[above] - ordered[below])
+
+
+@jit
+def _write_kpis(clock, tally, lateness, num_unservable, out):  # type: ignore[no-untyped-def]
+    """Write the KPIs into ``out`` in the order of ``KPI_NAMES``."""
     num_bookings = float(clock["num_bookings"])
-    record = np.zeros(1, _TALLY)
-    lateness = np.empty(int(num_bookings))
-    _read_log(clock, world.drivers[b], world.bookings[b], world.events[b], record[0], lateness)
-    tally = dict(zip(_TALLY.names or (), record.item(0), strict=True))
     served, lost = tally["served"], tally["lost"]
     deadhead_km, loaded_km = tally["deadhead_km"], tally["loaded_km"]
     cost = tally["deadhead_min"] + COST_PER_LOST * (lost - num_unservable)
+    by_priority, by_mobility = tally["lost_by_priority"], tally["lost_by_mobility"]
     values = (
         num_bookings,
         served,
@@ -185,8 +187,13 @@ def episode_kpis(world: World, b: int, num_unservable: int = 0) -> dict[str, flo
         _ratio(tally["late_min"], tally["picked_up"]),
         _percentile(lateness[: int(tally["picked_up"])], 0.95),
         lost,
-        *tally["lost_by_priority"].tolist(),
-        *tally["lost_by_mobility"].tolist(),
+        by_priority[0],
+        by_priority[1],
+        by_priority[2],
+        by_priority[3],
+        by_priority[4],
+        by_mobility[0],
+        by_mobility[1],
         float(num_unservable),
         tally["cancelled"],
         tally["no_show"],
@@ -207,19 +214,46 @@ def episode_kpis(world: World, b: int, num_unservable: int = 0) -> dict[str, flo
         cost,
         cost + COST_PER_LATE_MIN * tally["late_min"],
     )
-    return dict(zip(KPI_NAMES, values, strict=True))
+    for i in range(len(values)):
+        out[i] = values[i]
 
 
-def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole > 0 else float("nan")
+@jit
+def _write_kpi_rows(world, rows, num_unservable, tallies, out):  # type: ignore[no-untyped-def]
+    world = borrow(world)
+    lateness = np.empty(world.bookings.shape[1])
+    for i in range(len(rows)):
+        b = rows[i]
+        clock = world.clocks[b]
+        _read_log(clock, world.drivers[b], world.bookings[b], world.events[b], tallies[i], lateness)
+        _write_kpis(clock, tallies[i], lateness, num_unservable[i], out[i])
 
 
-def _percentile(values: np.ndarray, share: float) -> float:
-    """As ``np.percentile``, linear between neighbours, in a tenth of its time on a few values."""
-    if len(values) == 0:
-        return float("nan")
-    ordered = np.sort(values)
-    rank = share * (len(ordered) - 1)
-    below = int(rank)
-    above = min(below + 1, len(ordered) - 1)
-    return float(ordered[below] + (rank - below) * (ordered[above] - ordered[below]))
+def kpi_rows(
+    world: World, rows: npt.NDArray[np.int64], num_unservable: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """
+    KPIs of the days that these rows have finished.
+
+    Parameters
+    ----------
+    world, rows
+        The batched world and the rows whose day is done.
+    num_unservable
+        For each row the bookings of its day that no shift of its fleet could have served. They count as lost, but not
+        in ``cost``.
+
+    Returns
+    -------
+    float64, shape (len(rows), len(KPI_NAMES))
+        nan where a KPI is not defined (a mean over served bookings when nobody was served, say).
+    """
+    out = np.empty((len(rows), len(KPI_NAMES)))
+    _write_kpi_rows(world, rows, num_unservable, np.zeros(len(rows), _TALLY), out)
+    return out
+
+
+def episode_kpis(world: World, b: int, num_unservable: int = 0) -> dict[str, float]:
+    """KPIs of the day that row ``b`` has finished, by name; see ``kpi_rows``."""
+    values = kpi_rows(world, np.array([b]), np.array([num_unservable]))[0]
+    return dict(zip(KPI_NAMES, values.tolist(), strict=True))

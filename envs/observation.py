@@ -244,8 +244,8 @@ def write_observation(world: World, b, scale_km, drivers, bookings, pairs, clock
 
 
 @jit
-def write_observations(world: World, scale_km, drivers, bookings, pairs, clock, mask):
-    """``write_observation`` for every day side by side."""
+def write_observations(world: World, rows, scale_km, drivers, bookings, pairs, clock, mask):
+    """``write_observation`` for these rows."""
     world = borrow(world)
-    for b in range(world.clocks.shape[0]):
+    for b in rows:
         write_observation(world, b, scale_km, drivers, bookings, pairs, clock, mask)

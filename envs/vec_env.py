@@ -17,16 +17,20 @@ from envs.day import Day
 from envs.dispatch_env import DayStream
 from envs.scenario import Scenario
 
+NUM_BUFFERS = 3  # sets of observation arrays that take turns
+
 
 class Payer(Protocol):
     """What a reward function makes of a batch (``reward.Payer``; rewards import environments, not the reverse)."""
 
-    terms: npt.NDArray[np.float64]
+    # ``price_pairs`` writes into whatever arrays stand here
+
     pair_reward: npt.NDArray[np.float32]
     wait_reward: npt.NDArray[np.float32]
+    terms: npt.NDArray[np.float64]
     all_term_names: tuple[str, ...]
 
-    def reset(self, b: int) -> None: ...
+    def reset(self, rows: int | npt.NDArray[np.int64]) -> None: ...
     def pay(self) -> npt.NDArray[np.float64]: ...
     def price_pairs(self) -> None: ...
 
@@ -38,6 +42,9 @@ class DispatchVecEnv(VecEnv):
     Rows that end are reset at once, as SB3 asks: ``infos[b]["terminal_observation"]`` is the last observation of the
     day, ``["episode"]`` its return and length, ``["kpis"]`` and ``["episode_terms"]`` (the reward terms, summed) what
     happened. ``info["elapsed_min"]`` is the clock time of the step.
+
+    Observations aren't copied: the arrays that ``reset`` or ``step`` returned are written anew by the third step after
+    it. SB3 looks at none that long; copy what you keep.
 
     Parameters
     ----------
@@ -63,17 +70,23 @@ class DispatchVecEnv(VecEnv):
         **overrides: Any,
     ) -> None:
         self.scenario = Scenario.load(scenario, **overrides)
-        self.batch = DispatchBatch(self.scenario, num_envs)
+        self.batch = DispatchBatch(self.scenario, num_envs, num_buffers=NUM_BUFFERS)
         self.payer: Payer | None = None if reward_function is None else reward_function.attach(self.batch)
         spaces: dict[str, gym.Space[Any]] = dict(self.batch.observation_space.spaces)
+        self._observations: list[dict[str, npt.NDArray[Any]]] = self.batch.buffers
         if self.payer is not None:
-            for key, array in self._prices().items():
+            prices = {"pair_reward": self.payer.pair_reward, "wait_reward": self.payer.wait_reward}
+            for key, array in prices.items():
                 spaces[key] = gym.spaces.Box(-1.0, 1.0, array.shape[1:], np.float32)
+            self._observations = [
+                buffer | {key: np.zeros_like(array) for key, array in prices.items()} for buffer in self.batch.buffers
+            ]
         self.render_mode = None
         super().__init__(num_envs, gym.spaces.Dict(spaces), self.batch.action_space)
         self._streams = [DayStream(days, day_list, in_order) for _ in range(num_envs)]
         self._seed_streams(seed)
         self._actions = np.zeros(num_envs, np.int64)
+        self._all_rows = np.arange(num_envs)
         self._returns = np.zeros(num_envs)
         self._lengths = np.zeros(num_envs, np.int64)
         self._term_sums = np.zeros((num_envs, 0 if self.payer is None else self.payer.terms.shape[1]))
@@ -83,34 +96,36 @@ class DispatchVecEnv(VecEnv):
         for b, stream in enumerate(self._streams):
             stream.seed(seed, b)
 
-    def _load_next_day(self, b: int) -> None:
-        self.batch.load_day(b, self._streams[b].next_day())
-        self.batch.refresh(b)
+    def _load_next_days(self, rows: npt.NDArray[np.int64]) -> None:
+        days = [self._streams[b].next_day() for b in rows.tolist()]
+        if any(isinstance(day, Day) for day in days):
+            for b, day in zip(rows.tolist(), days, strict=True):
+                self.batch.load_day(b, day)
+        else:
+            self.batch.load_generated_days(rows, np.array(days, np.int64))
+        self.batch.refresh(rows)
         if self.payer is not None:
-            self.payer.reset(b)
-        self._returns[b] = 0.0
-        self._lengths[b] = 0
-        self._term_sums[b] = 0.0
+            self.payer.reset(rows)
+        self._returns[rows] = 0.0
+        self._lengths[rows] = 0
+        self._term_sums[rows] = 0.0
 
-    def _observation(self) -> dict[str, npt.NDArray[Any]]:
-        return {key: array.copy() for key, array in (self.batch.observation | self._prices()).items()}
-
-    def _prices(self) -> dict[str, npt.NDArray[np.float32]]:
-        """The part of the observation that the reward adds."""
-        if self.payer is None:
-            return {}
-        return {"pair_reward": self.payer.pair_reward, "wait_reward": self.payer.wait_reward}
+    def _priced_observation(self) -> dict[str, npt.NDArray[Any]]:
+        """The observation that the batch has just written, with what the reward adds."""
+        observation = self._observations[self.batch.buffer_in_use]
+        if self.payer is not None:
+            self.payer.pair_reward, self.payer.wait_reward = observation["pair_reward"], observation["wait_reward"]
+            self.payer.price_pairs()
+        return observation
 
     def reset(self) -> VecEnvObs:
         if self._seeds[0] is not None:
             self._seed_streams(self._seeds[0])
-        for b in range(self.num_envs):
-            self._load_next_day(b)
-        if self.payer is not None:
-            self.payer.price_pairs()
+        self.batch.next_buffer()
+        self._load_next_days(self._all_rows)
         self._reset_seeds()
         self._reset_options()
-        return self._observation()
+        return self._priced_observation()
 
     def step_async(self, actions: npt.NDArray[Any]) -> None:
         self._actions = np.asarray(actions, np.int64)
@@ -125,28 +140,30 @@ class DispatchVecEnv(VecEnv):
         self._lengths += 1
         clocks = self.batch.world.clocks
         infos: list[dict[str, Any]] = [{"elapsed_min": minutes} for minutes in clocks["elapsed_min"].tolist()]
-        dones = clocks["is_done"] == 1
+        dones = self.batch.is_done
         ended = np.flatnonzero(dones)
-        for b in ended.tolist():
-            infos[b]["kpis"] = self.batch.kpis(b)
-            infos[b]["day"] = self.batch.day_label(b)
-            infos[b]["episode"] = {
-                "r": float(self._returns[b]),
-                "l": int(self._lengths[b]),
-                "t": round(time.time() - self._start_time, 6),
-            }
-            terminal = {key: array[b].copy() for key, array in self.batch.observation.items()}
+        if len(ended):
+            self._tell_end(ended, infos)
+            self._load_next_days(ended)
+        return self._priced_observation(), rewards, dones, infos
+
+    def _tell_end(self, ended: npt.NDArray[np.int64], infos: list[dict[str, Any]]) -> None:
+        """Write into ``infos`` what became of the days that have ended."""
+        last = {key: array[ended] for key, array in self._observations[self.batch.buffer_in_use].items()}
+        if self.payer is not None:  # nothing can be earned any more
+            last["pair_reward"][:] = 0.0
+            last["wait_reward"][:] = 0.0
+        kpis = self.batch.kpis_of(ended)
+        passed = round(time.time() - self._start_time, 6)
+        for i, b in enumerate(ended.tolist()):
+            info = infos[b]
+            info["kpis"] = kpis[i]
+            info["day"] = self.batch.day_label(b)
+            info["episode"] = {"r": float(self._returns[b]), "l": int(self._lengths[b]), "t": passed}
             if self.payer is not None:
-                infos[b]["episode_terms"] = dict(
-                    zip(self.payer.all_term_names, self._term_sums[b].tolist(), strict=True)
-                )
-                terminal.update({key: np.zeros_like(array[b]) for key, array in self._prices().items()})
-            infos[b]["terminal_observation"] = terminal
-            infos[b]["TimeLimit.truncated"] = False
-            self._load_next_day(b)
-        if self.payer is not None:
-            self.payer.price_pairs()
-        return self._observation(), rewards, dones.copy(), infos
+                info["episode_terms"] = dict(zip(self.payer.all_term_names, self._term_sums[b].tolist(), strict=True))
+            info["terminal_observation"] = {key: array[i] for key, array in last.items()}
+            info["TimeLimit.truncated"] = False
 
     def close(self) -> None:
         pass

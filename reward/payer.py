@@ -123,15 +123,15 @@ class Payer:
         self._is_closed = np.zeros(size, np.bool_)
         self._num_read = np.zeros(size, np.int64)
 
-    def reset(self, b: int) -> None:
-        """Row ``b`` has a new day: nothing of it has been paid."""
+    def reset(self, rows: int | np.ndarray) -> None:
+        """These rows have a new day: nothing of it has been paid."""
         self._follow()
-        self._paid[b] = 0.0
-        self._is_fresh[b] = True
-        self._is_closed[b] = False
-        self._num_read[b] = 0
-        self.terms[b] = 0.0
-        self.rewards[b] = 0.0
+        self._paid[rows] = 0.0
+        self._is_fresh[rows] = True
+        self._is_closed[rows] = False
+        self._num_read[rows] = 0
+        self.terms[rows] = 0.0
+        self.rewards[rows] = 0.0
 
     def copy_rows(self, source: Payer, rows: np.ndarray, at: np.ndarray) -> None:
         """Rows ``at`` have been paid what ``rows`` of another payer have; for days copied from its batch."""

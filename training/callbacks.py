@@ -24,6 +24,7 @@ The curves that TensorBoard shows for a run (means over the last 100 finished ep
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from collections import deque
@@ -103,15 +104,14 @@ class EpisodeRecorder(BaseCallback):
         self._windows: dict[str, deque[float]] = {}
 
     def _on_step(self) -> bool:
+        changed: set[str] = set()  # many days may end at once: a mean is worked out once, not after each of them
         for rank, info in enumerate(self.locals["infos"]):
             episode = info.get("episode")
             if episode is None:
                 continue
             kpis = info.get("kpis", {})
-            for name, value in kpis.items():
-                self._record(f"kpi/{name}", value)
-            for name, value in info.get("episode_terms", {}).items():
-                self._record(f"dispatch/reward_terms/{name}", value)
+            changed |= self._remember("kpi", kpis)
+            changed |= self._remember("dispatch/reward_terms", info.get("episode_terms", {}))
             if self.metrics is not None:
                 self.metrics.add_episode(
                     timesteps=self.num_timesteps,
@@ -121,14 +121,16 @@ class EpisodeRecorder(BaseCallback):
                     steps=episode["l"],
                     kpis=kpis,
                 )
+        for key in changed:
+            self.logger.record(key, safe_mean(self._windows[key]), exclude="stdout")
         return True
 
-    def _record(self, key: str, value: float) -> None:
-        if not np.isfinite(value):
-            return
-        window = self._windows.setdefault(key, deque(maxlen=WINDOW))
-        window.append(float(value))
-        self.logger.record(key, safe_mean(window), exclude="stdout")
+    def _remember(self, group: str, values: dict[str, float]) -> set[str]:
+        """Put the numbers of an episode into their windows; returns the keys of those that changed."""
+        numbers = {f"{group}/{name}": float(value) for name, value in values.items() if math.isfinite(value)}
+        for key, value in numbers.items():
+            self._windows.setdefault(key, deque(maxlen=WINDOW)).append(value)
+        return set(numbers)
 
     def _on_training_end(self) -> None:
         if self.metrics is not None:

@@ -29,15 +29,19 @@ FOLDER = "checkpoint"
 _MODEL, _BUFFER, _STATE, _NORMALIZE = "model.zip", "replay_buffer.pkl", "state.pkl", "vecnormalize.pkl"
 
 
-def save(model: BaseAlgorithm, run_folder: str | Path) -> Path:
-    """Write the checkpoint of a run; the previous one stays valid until the new one is complete."""
+def save(model: BaseAlgorithm, run_folder: str | Path, with_buffer: bool = True) -> Path:
+    """
+    Write the checkpoint of a run; the previous one stays valid until the new one is complete.
+
+    ``with_buffer=False`` leaves out the replay buffer, for a run that is finished and won't go on.
+    """
     target = Path(run_folder) / FOLDER
     fresh, old = target.with_suffix(".new"), target.with_suffix(".old")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     model.save(fresh / _MODEL)
     buffer = getattr(model, "replay_buffer", None)
-    if buffer is not None:
+    if buffer is not None and with_buffer:
         save_to_pkl(fresh / _BUFFER, _without_unused_rows(buffer))
     normalize = model.get_vec_normalize_env()
     if normalize is not None:
@@ -98,11 +102,6 @@ def load(algo: str, checkpoint: Path, env: VecEnv, device: th.device | str = "au
         env.seed(int(sequence.generate_state(1)[0]))
     _restore_random_states(model, state["random"])
     return model
-
-
-def drop_buffer(run_folder: str | Path) -> None:
-    """Remove the replay buffer of a finished run; the rest of the checkpoint stays."""
-    (Path(run_folder) / FOLDER / _BUFFER).unlink(missing_ok=True)
 
 
 def num_timesteps(checkpoint: Path) -> int:

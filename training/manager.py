@@ -410,9 +410,7 @@ class DispatchManager(ExperimentManager):
                 num_timesteps=model.num_timesteps, finished_at=None if self.is_stopped else metrics.now()
             )
         if not self.is_stopped:
-            checkpoint.save(model, self.save_path)
-            if not self.save_replay_buffer:
-                checkpoint.drop_buffer(self.save_path)
+            checkpoint.save(model, self.save_path, with_buffer=self.save_replay_buffer)
         model.env.close()
 
     def advice_after_stop(self) -> str:

@@ -146,6 +146,22 @@ def test_loaded_buffer_does_not_continue_the_last_step():
     assert set(loaded.sample(100).indices) == {0}
 
 
+def test_a_saved_buffer_holds_only_what_was_written():
+    buffer, _ = filled([1.0, 2.0, 4.0, 8.0], [5] * 4, buffer_size=10_000)
+    assert len(pickle.dumps(buffer)) < buffer.nbytes / 100  # 4 steps of 10 000, and the settings
+
+
+@pytest.mark.parametrize("buffer_size", [50, 5])  # half empty, and overwritten twice
+def test_a_loaded_buffer_goes_on_as_the_saved_one(buffer_size):
+    buffer, seen = filled([1.0, 2.0, 4.0, 8.0, 16.0] * 2, [5] * 10, buffer_size=buffer_size)
+    loaded = pickle.loads(pickle.dumps(buffer))
+    for each in (buffer, loaded):
+        each.add(seen[-1], seen[0], np.array([0]), np.array([32.0]), np.array([True]), [{"elapsed_min": 5}])
+    for name in loaded._layout():
+        if name != "is_open":  # the loaded one can't know that the observation continues its newest step
+            assert (getattr(loaded, name) == getattr(buffer, name)).all(), name
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_observations_come_back_as_they_went_in(packed):
     buffer, seen = filled([0.0] * 7, [5] * 7, num_envs=3, buffer_size=15, packed=packed)  # five steps: wraps

@@ -135,3 +135,16 @@ def test_vec_env_agrees_with_single_environments_step_by_step(scenario):
                 assert infos[b]["kpis"] == pytest.approx(info["kpis"], nan_ok=True)
                 for key in ("drivers", "bookings", "clock", "action_mask"):
                     assert np.array_equal(infos[b]["terminal_observation"][key], single_obs[b][key])
+
+
+def test_an_observation_of_the_batch_stays_as_it_was_for_two_more_steps():
+    env = DispatchVecEnv(3, "short_shift", seed=0)
+    observations = [env.reset()]
+    kept = [{key: array.copy() for key, array in observations[0].items()}]
+    for _ in range(2):
+        observation, *_ = env.step(observations[-1]["action_mask"].argmax(axis=1))
+        observations.append(observation)
+        kept.append({key: array.copy() for key, array in observation.items()})
+    for observation, copy in zip(observations, kept, strict=True):
+        for key, array in copy.items():
+            assert np.array_equal(observation[key], array), key
