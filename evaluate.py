@@ -24,7 +24,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     who = parser.add_argument_group("who plays")
     who.add_argument(
-        "--model", nargs="+", default=[], metavar="PATH", help="zips or run folders; none: the rules alone"
+        "--model", nargs="+", default=[], metavar="PATH", help="zips, run folders or names of shipped models; none: the rules alone"
     )
     who.add_argument("--algo", help="algorithm of a zip without its run folder (default: recognised)")
     which = who.add_mutually_exclusive_group()
@@ -86,7 +86,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def evaluate(args: argparse.Namespace, argv: list[str] | None = None) -> tuple[Any, Path]:
     """Resolve the arguments, let everybody play, and return the Evaluation and the folder for its files."""
-    from evaluation.models import find_run, load_policy
+    from evaluation.models import by_name, find_run, load_policy
     from evaluation.report import Evaluation
     from evaluation.runner import num_rows_for, play
     from evaluation.setup import cases_from_folders, check_sizes, generated_cases, make_scenario
@@ -95,7 +95,8 @@ def evaluate(args: argparse.Namespace, argv: list[str] | None = None) -> tuple[A
         import torch
 
         torch.set_num_threads(1)
-    runs = [find_run(path, which, args.algo) for path in args.model for which in args.checkpoints or ["best"]]
+    paths = [path for given in args.model for path in by_name(given)]
+    runs = [find_run(path, which, args.algo) for path in paths for which in args.checkpoints or ["best"]]
     env_id, reward, overrides, scenario_name = resolve_world(args, [run.settings for run in runs])
     scenario = make_scenario(env_id, scenario_name, overrides)
     if args.days_from:

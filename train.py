@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-DEFAULT_ALGO = "dqn"
+DEFAULT_ALGO = "maskable_dqn"
 DEFAULT_ENV = "Dispatch-v0"
 # Of a resumed run, these may be given anew; everything else is as it was.
 RESUMABLE = (
@@ -40,8 +40,8 @@ def build_parser() -> argparse.ArgumentParser:
         description="Train an agent to dispatch patient transport.",
         epilog="examples:\n"
         "  python train.py --reward v2 -P\n"
-        "  python train.py --reward v1 --hyperparams-block v1-published --seed 3\n"
-        "  python train.py --resume logs/v2/dqn/Dispatch-v0_1\n"
+        "  python train.py --reward v1 --algo dqn --hyperparams-block v1-published --seed 3\n"
+        "  python train.py --resume logs/v2/maskable_dqn/Dispatch-v0_1\n"
         "  tensorboard --logdir logs",
     )
     what = parser.add_argument_group("what is trained")
@@ -74,7 +74,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--eval-env-kwargs", nargs="+", action=StoreDict, help="the same for the evaluation environment alone"
     )
     how.add_argument(
-        "--vec-env", default="dummy", choices=["dummy", "subproc", "batched"], help="batched: the native batch"
+        "--vec-env",
+        choices=["dummy", "subproc", "batched"],
+        help="batched: the native batch; default: batched for maskable_dqn, dummy for the others",
     )
     how.add_argument(
         "--num-threads", type=int, default=1, help="PyTorch's threads; the same seed repeats itself with 1 only"
@@ -175,7 +177,9 @@ def make_manager(args: argparse.Namespace, given: dict[str, Any]) -> Any:
     check_algo(args.algo)
     if args.resume:
         take_over_settings(args, given)
+        args.vec_env = args.vec_env or "dummy"
     else:
+        args.vec_env = args.vec_env or ("batched" if args.algo == "maskable_dqn" else "dummy")
         reward = find_reward(args.reward)
         args.env_wrapper, args.log_root = reward.env_wrapper, args.log_folder
         args.conf_file = args.conf_file or os.path.relpath(find_config(reward.name, args.algo))

@@ -18,6 +18,7 @@ from baselines.policy import IntArray, Policy
 
 RESOLVED = "resolved.yml"  # what train.py leaves in <run>/<environment>/
 BEST, LAST = "best", "last"
+TRAINED_AGENTS = Path(__file__).resolve().parent.parent / "trained-agents"
 
 
 class ModelError(ValueError):
@@ -59,6 +60,21 @@ class Run:
         return json.dumps(kept, sort_keys=True, default=str)
 
 
+def by_name(given: str, root: Path = TRAINED_AGENTS) -> list[Path]:
+    """
+    The models that a word on the command line stands for.
+
+    A path stands for itself. Otherwise it is the name of a shipped model, ``v2-short-shift-seed1``, or of all its
+    training seeds, ``v2-short-shift``.
+    """
+    path = Path(given)
+    if path.exists() or path.with_name(path.name + ".zip").is_file():
+        return [path]
+    if (root / given).is_dir():
+        return [root / given]
+    return sorted(root.glob(f"{given}-seed*")) or [path]
+
+
 def find_run(path: str | Path, which: str = BEST, algo: str | None = None) -> Run:
     """
     The model behind ``path``: a zip, or a run folder such as ``logs/v2/dqn/Dispatch-v0_1``.
@@ -86,7 +102,11 @@ def find_run(path: str | Path, which: str = BEST, algo: str | None = None) -> Ru
         zipped = path.with_name(path.name + ".zip")
         if zipped.is_file():
             return find_run(zipped, which, algo)
-        raise ModelError(f"--model {path}: there is no such file or folder.")
+        shipped = sorted(folder.name for folder in TRAINED_AGENTS.glob("*/"))
+        raise ModelError(
+            f"--model {path}: there is no such file or folder, nor a shipped model of that name. "
+            f"Shipped: {', '.join(shipped) or 'none'}."
+        )
     settings = _read_settings(path)
     last = [path / f"{settings['env']}.zip"] if "env" in settings else []
     last += [zipped for zipped in sorted(path.glob("*.zip")) if zipped.stem in _env_ids(path)]
@@ -199,7 +219,26 @@ def load_policy(run: Run, env: Any) -> ModelPolicy:
             model = load_for(run.path, env, device="cpu", buffer_size=1)
         except ValueError as error:
             raise ModelError(f"--model {run.path}: {problem} ({error})") from error
-    return ModelPolicy(run.name, model)
+    return ModelPolicy(run.name, model, own_reward(run, env))
+
+
+def own_reward(run: Run, env: Any) -> Any:
+    """
+    The reward function that the model saw in training, when that isn't the one of ``env``; else None.
+
+    What a pair would pay at once is part of the model's observation, whatever the evaluation pays.
+    """
+    trained_on = run.settings.get("reward")
+    payer = env.payer if hasattr(env, "payer") else None
+    if trained_on is None or payer is None:
+        return None
+    from reward import RewardFunction
+
+    try:
+        function = RewardFunction.load(trained_on)
+    except (ValueError, OSError) as error:
+        raise ModelError(f"--model {run.path}: the reward it was trained on can't be read: {error}") from error
+    return None if function.weights == payer.function.weights else function
 
 
 def misfit(observation_space: spaces.Space[Any], action_space: spaces.Space[Any], env: Any) -> str | None:
@@ -236,10 +275,12 @@ class ModelPolicy(Policy):
     needs_reward = True
     reads_observation: ClassVar[bool] = True
 
-    def __init__(self, name: str, model: Any) -> None:
+    def __init__(self, name: str, model: Any, reward_function: Any = None) -> None:
         super().__init__()
         self.name = name
         self.model = model
+        self.reward_function = reward_function  # when it isn't the one that pays here
+        self._own_payer: Any = None
         self._takes_masks = "action_masks" in inspect.signature(model.predict).parameters
 
     def act(self, batch: Any, payer: Any = None) -> IntArray:
@@ -248,6 +289,11 @@ class ModelPolicy(Policy):
         if len(rows) == 0:
             return actions
         observation = {key: array[rows] for key, array in batch.observation.items()}
+        if self.reward_function is not None:
+            if self._own_payer is None or self._own_payer.batch is not batch:
+                self._own_payer = self.reward_function.attach(batch)
+            payer = self._own_payer
+            payer.price_pairs()
         if payer is not None:
             observation["pair_reward"] = payer.pair_reward[rows]
             observation["wait_reward"] = payer.wait_reward[rows]

@@ -2,7 +2,8 @@
 The README's table on the short shift: ``python -m studies.short_shift`` (``make results``).
 
 Trains every agent of the table with five seeds, one run per core, then evaluates all of them and all rules on the 500
-report days. Can be stopped at any time: the same command goes on where it was.
+report days: rewards V1 and V2 with 5 drivers x 15 slots, and apart from these V1 with the originators' 6 x 10. Can be
+stopped at any time: the same command goes on where it was.
 """
 
 from __future__ import annotations
@@ -10,21 +11,47 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from studies.jobs import ROOT, Job, latest_run, run_all, train_job
 
 SEEDS = (1, 2, 3, 4, 5)
+NUM_REPORT_DAYS = 500
 AGENTS: dict[str, tuple[str, ...]] = {
     "dqn": ("--algo", "dqn"),
-    "maskable_dqn": ("--algo", "maskable_dqn", "--vec-env", "batched"),
+    "maskable_dqn": ("--algo", "maskable_dqn", "--eval-freq", "80000", "--no-save-replay-buffer"),
 }
-NUM_REPORT_DAYS = 500
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One table: a reward and a fleet, with the agents that are trained for it."""
+
+    name: str
+    reward: str
+    agents: tuple[str, ...]
+    train: tuple[str, ...] = ()
+    evaluate: tuple[str, ...] = ()
+
+
+PROBLEMS = (
+    Problem("v2", "v2", ("maskable_dqn", "dqn")),
+    Problem("v1", "v1", ("maskable_dqn", "dqn")),
+    Problem(
+        "v1-published",
+        "v1",
+        ("dqn",),
+        train=("--hyperparams-block", "v1-published"),
+        evaluate=("--scenario", "v1_published"),
+    ),
+)
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rewards", nargs="+", default=["v1", "v2"], help="default: v1 v2")
+    names = [problem.name for problem in PROBLEMS]
+    parser.add_argument("--problems", nargs="+", default=names, choices=names, help="default: all")
     parser.add_argument("--agents", nargs="+", default=list(AGENTS), choices=list(AGENTS), help="default: all")
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS), help="training seeds; default: 1 to 5")
     parser.add_argument("--jobs", type=int, help="runs side by side; default: one per core")
@@ -32,26 +59,40 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=Path("results/short-shift"), help="default: results/short-shift")
     args = parser.parse_args(argv)
 
-    def run_folder(reward: str, agent: str, seed: int) -> Path:
-        return args.folder / f"{reward}-{agent}-seed{seed}"
-
-    jobs: list[Job] = []
-    for agent in args.agents:
-        for seed in args.seeds:
-            for reward in args.rewards:
-                folder = run_folder(reward, agent, seed)
-                arguments = ("--reward", reward, "--seed", str(seed), *AGENTS[agent])
-                jobs.append(train_job(folder.name, folder, arguments))
-    run_all(jobs, args.folder, args.jobs)
-
-    for reward in args.rewards:
-        models = [latest_run(run_folder(reward, agent, seed)) for agent in args.agents for seed in args.seeds]
-        command = [sys.executable, "evaluate.py", "--reward", reward, "--episodes", str(NUM_REPORT_DAYS)]
-        command += ["--compare-baseline", "--output", str(args.output / reward), "--best-and-last"]
-        command += ["--model", *(str(model) for model in models if model is not None)]
+    problems = [problem for problem in PROBLEMS if problem.name in args.problems]
+    run_all(training_jobs(problems, args.agents, args.seeds, args.folder), args.folder, args.jobs)
+    for problem in problems:
+        command = [sys.executable, "evaluate.py", "--reward", problem.reward, "--episodes", str(NUM_REPORT_DAYS)]
+        command += [*problem.evaluate, "--compare-baseline", "--output", str(args.output / problem.name)]
+        folders = [
+            run_folder(args.folder, problem, agent, seed)
+            for agent in problem.agents
+            if agent in args.agents
+            for seed in args.seeds
+        ]
+        models = [str(model) for model in map(latest_run, folders) if model is not None]
+        if models:
+            command += ["--best-and-last", "--model", *models]
         subprocess.run(command, cwd=ROOT, check=True)
     print(f"Results: {args.output}")
     return 0
+
+
+def run_folder(folder: Path, problem: Problem, agent: str, seed: int) -> Path:
+    return folder / f"{problem.name}-{agent}-seed{seed}"
+
+
+def training_jobs(problems: list[Problem], agents: list[str], seeds: list[int], folder: Path) -> list[Job]:
+    """One job per problem, agent and seed; seed by seed, so that a study cut short has a bit of everything."""
+    jobs: list[Job] = []
+    for seed in seeds:
+        for problem in problems:
+            for agent in problem.agents:
+                if agent in agents:
+                    run = run_folder(folder, problem, agent, seed)
+                    arguments = ("--reward", problem.reward, "--seed", str(seed), *problem.train, *AGENTS[agent])
+                    jobs.append(train_job(run.name, run, arguments))
+    return jobs
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def test_copies_follow_a_day_with_more_bookings_than_any_before():
     env.reset()
     branches = Branches(env, num_rows=3)
     branches.put([0], [1])
-    env._load_next_day(0)  # makes the environment's world larger while a copy of the smaller day waits
+    env._load_next_days(np.array([0]))  # makes the environment's world larger while a copy of the smaller day waits
     env.payer.price_pairs()
     branches.put([0], [1])
     small, large = branches.play(first_feasible)
