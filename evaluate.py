@@ -24,7 +24,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     who = parser.add_argument_group("who plays")
     who.add_argument(
-        "--model", nargs="+", default=[], metavar="PATH", help="zips, run folders or names of shipped models; none: the rules alone"
+        "--model",
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="zips, run folders or names of shipped models; none: the rules alone",
     )
     who.add_argument("--algo", help="algorithm of a zip without its run folder (default: recognised)")
     which = who.add_mutually_exclusive_group()

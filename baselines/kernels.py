@@ -71,22 +71,24 @@ def random_pairs(world: World, seed, may_wait, actions):  # type: ignore[no-unty
     num_slots = world.slots.shape[1]
     for b in range(len(actions)):
         actions[b] = 0
-        count = 1 if may_wait else 0
-        for n in range(world.clocks[b].num_drivers):
-            for m in range(num_slots):
-                if world.slots[b, m] != NO_BOOKING and world.pairs[b, n, m].is_feasible:
-                    count += 1
-        left = int(uniform(_day_key(world, b), _KIND_POLICY, world.clocks[b].num_decisions, seed) * count)
+        clock = world.clocks[b]
+        count = clock.num_feasible + (1 if may_wait else 0)
+        left = int(uniform(_day_key(world, b), _KIND_POLICY, clock.num_decisions, seed) * count)
         if may_wait:
             left -= 1
         if count == 0 or left < 0:
             continue
-        for n in range(world.clocks[b].num_drivers):
-            for m in range(num_slots):
-                if world.slots[b, m] != NO_BOOKING and world.pairs[b, n, m].is_feasible:
+        for n in range(clock.num_drivers):
+            num_feasible = world.drivers[b, n].num_feasible
+            if left >= num_feasible:
+                left -= num_feasible
+                continue
+            for m in range(clock.num_shown):
+                if world.pairs[b, n, m].is_feasible:
                     if left == 0:
                         actions[b] = 1 + n * num_slots + m
                     left -= 1
+            break
 
 
 @jit

@@ -11,11 +11,11 @@ import numpy.typing as npt
 from envs.borrowed import borrow
 from envs.compiled import jit
 from envs.day import Day
-from envs.decisions import refresh, step_days, to_next_decisions
+from envs.decisions import refresh, step_day, to_next_decisions
 from envs.disturbances import DISTURBANCES
 from envs.generators import write_generated_day
 from envs.kpis import KPI_NAMES, kpi_rows
-from envs.observation import allocate_observation, observation_space, write_observations
+from envs.observation import allocate_observation, observation_space, write_observation, write_observations
 from envs.records import World
 from envs.scenario import Scenario, generate_day, max_bookings_of_day
 from envs.simulator import allocate_world, start_day, write_day
@@ -34,6 +34,15 @@ def _start_generated(world: World, rows, generator, rates, day_numbers):
             generator, number, world.bookings[b], world.drivers[b], world.clocks[b : b + 1], world.speeds[b]
         )
         start_day(world, b, rates, np.uint64(number))
+
+
+@jit
+def _step_and_observe(world: World, actions, scale_km, drivers, bookings, pairs, clock, mask):
+    """A decision and its observation, row by row: what one has touched is still at hand for the other."""
+    world = borrow(world)
+    for b in range(len(actions)):
+        step_day(world, b, actions[b])
+        write_observation(world, b, scale_km, drivers, bookings, pairs, clock, mask)
 
 
 class DispatchBatch:
@@ -189,7 +198,7 @@ class DispatchBatch:
         refresh(self.world, b)
         self.write_observation(b)
 
-    def step(self, actions: npt.ArrayLike, seen: npt.NDArray[np.int64] | None = None) -> None:
+    def step(self, actions: npt.ArrayLike) -> None:
         """
         One decision in every row: apply, move the clocks, write the observation. Rows that are over stay as they are.
 
@@ -197,17 +206,14 @@ class DispatchBatch:
         ----------
         actions
             Integers, shape (B,), each in [0, N * M].
-        seen
-            Rows whose observation will be read; all by default.
         """
         actions = np.asarray(actions, np.int64)
         if actions.shape != (self.batch_size,) or actions.min() < 0 or actions.max() >= self.action_space.n:
             raise ValueError(
                 f"actions: expected {self.batch_size} integers from 0 to {self.action_space.n - 1}, got {actions!r}."
             )
-        step_days(self.world, actions)
         self.next_buffer()
-        self.write_observation(seen)
+        _step_and_observe(self.world, actions, self._scale_km, *self._observed_arrays())
 
     def next_buffer(self) -> None:
         """From now on observations are written into the next set of arrays."""
@@ -215,9 +221,11 @@ class DispatchBatch:
 
     def write_observation(self, rows: int | npt.NDArray[np.int64] | None = None) -> None:
         """Write the observation of all rows, or of some, into ``observation``."""
+        write_observations(self.world, self._rows(rows), self._scale_km, *self._observed_arrays())
+
+    def _observed_arrays(self) -> tuple[np.ndarray, ...]:
         out = self.observation
-        arrays = (out["drivers"], out["bookings"], out["pairs"], out["clock"], out["action_mask"])
-        write_observations(self.world, self._rows(rows), self._scale_km, *arrays)
+        return out["drivers"], out["bookings"], out["pairs"], out["clock"], out["action_mask"]
 
     @property
     def is_done(self) -> npt.NDArray[np.bool_]:

@@ -98,7 +98,7 @@ class Branches:
         playing = np.arange(count)
         while len(playing):
             passed_min = clocks["now_min"][playing] - begun_min[playing]
-            self.batch.step(actions, seen=playing)
+            self.batch.step(actions)
             returns[playing] += discount_per_min**passed_min * self.payer.pay()[playing]
             self.num_decisions += len(playing)
             playing = playing[~self.batch.is_done[playing]]

@@ -67,7 +67,11 @@ def open_day(world: World, b):
     clock.num_moved = 0
     clock.num_spare = 0
     world.plans[b, :, :] = NO_BOOKING
+    clock.num_shown = 0
     world.slots[b, :] = NO_BOOKING
+    for n in range(world.pairs.shape[1]):
+        for slot in range(world.pairs.shape[2]):
+            world.pairs[b, n, slot].is_feasible = 0
     world.open_rows[b, :] = NO_BOOKING
     _release(world, b, clock.open_min)
     _expire(world, b, clock.open_min)

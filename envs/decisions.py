@@ -35,54 +35,79 @@ def _evaluate_pair(world: World, b, n, slot):
     pair.cost = cost
 
 
-@inlined
-def _compare_drivers(world: World, b):
-    """Regrets, and the number of feasible pairs."""
+@jit
+def _compare(world: World, b):
+    """What the feasible pairs of a slot and of a driver have in common, regrets, and the number of feasible pairs."""
     clock = world.clocks[b]
-    num_feasible = 0
-    for slot in range(world.slots.shape[1]):
-        if world.slots[b, slot] == NO_BOOKING:
-            break
-        first, second, best = NEVER, NEVER, -1
-        for n in range(clock.num_drivers):
+    num_shown = clock.num_shown
+    for slot in range(num_shown):
+        rivalry = world.rivalries[b, slot]
+        rivalry.num_feasible = 0
+        rivalry.cheapest = -1
+        rivalry.cost = NEVER
+        rivalry.next_cost = NEVER
+        rivalry.first_pickup_min = NEVER
+    clock.num_feasible = 0
+    for n in range(clock.num_drivers):
+        driver = world.drivers[b, n]
+        driver.num_feasible = 0
+        driver.least_added_km = NEVER
+        for slot in range(num_shown):
             pair = world.pairs[b, n, slot]
-            if pair.is_feasible:
-                num_feasible += 1
-                if pair.cost < first:
-                    first, second, best = pair.cost, first, n
-                elif pair.cost < second:
-                    second = pair.cost
-        for n in range(clock.num_drivers):
-            pair = world.pairs[b, n, slot]
-            if pair.is_feasible:
-                pair.regret = (second if n == best else first) - pair.cost
-    clock.num_feasible = num_feasible
+            if not pair.is_feasible:
+                continue
+            driver.num_feasible += 1
+            driver.least_added_km = min(driver.least_added_km, pair.added_km)
+            rivalry = world.rivalries[b, slot]
+            rivalry.num_feasible += 1
+            rivalry.first_pickup_min = min(rivalry.first_pickup_min, pair.pickup_min)
+            if pair.cost < rivalry.cost:
+                rivalry.next_cost = rivalry.cost
+                rivalry.cost = pair.cost
+                rivalry.cheapest = n
+            elif pair.cost < rivalry.next_cost:
+                rivalry.next_cost = pair.cost
+        clock.num_feasible += driver.num_feasible
+    for n in range(clock.num_drivers):
+        if world.drivers[b, n].num_feasible > 0:
+            for slot in range(num_shown):
+                pair = world.pairs[b, n, slot]
+                if pair.is_feasible:
+                    rivalry = world.rivalries[b, slot]
+                    pair.regret = (rivalry.next_cost if n == rivalry.cheapest else rivalry.cost) - pair.cost
 
 
 @inlined
 def _show_slots(world: World, b):
-    """The slots show the first M open bookings by (latest pickup, row)."""
-    num_open = world.clocks[b].num_open
-    for slot in range(world.slots.shape[1]):
-        world.slots[b, slot] = world.open_rows[b, slot] if slot < num_open else NO_BOOKING
+    """The slots show the first M open bookings by (latest pickup, row). Returns how many showed one before."""
+    clock = world.clocks[b]
+    num_before = clock.num_shown
+    clock.num_shown = min(clock.num_open, world.slots.shape[1])
+    for slot in range(clock.num_shown):
+        world.slots[b, slot] = world.open_rows[b, slot]
+    for slot in range(clock.num_shown, num_before):
+        world.slots[b, slot] = NO_BOOKING
+    return num_before
+
+
+@inlined
+def _clear_pairs(world: World, b, num_before):
+    """The pairs of slots that show no booking any more."""
+    for n in range(world.clocks[b].num_drivers):
+        for slot in range(world.clocks[b].num_shown, num_before):
+            world.pairs[b, n, slot].is_feasible = 0
 
 
 @jit
 def refresh(world: World, b):
     """Show the slots and evaluate every pair of day ``b`` anew."""
     world = borrow(world)
-    _show_slots(world, b)
-    num_drivers = world.clocks[b].num_drivers
-    for slot in range(world.slots.shape[1]):
-        if world.slots[b, slot] == NO_BOOKING:
-            for n in range(world.drivers.shape[1]):
-                world.pairs[b, n, slot].is_feasible = 0
-        else:
-            for n in range(num_drivers):
-                _evaluate_pair(world, b, n, slot)
-            for n in range(num_drivers, world.drivers.shape[1]):
-                world.pairs[b, n, slot].is_feasible = 0
-    _compare_drivers(world, b)
+    num_before = _show_slots(world, b)
+    for n in range(world.clocks[b].num_drivers):
+        for slot in range(world.clocks[b].num_shown):
+            _evaluate_pair(world, b, n, slot)
+    _clear_pairs(world, b, num_before)
+    _compare(world, b)
 
 
 @jit
@@ -92,24 +117,19 @@ def _refresh_after_assignment(world: World, b, changed, emptied):
 
     The pairs of the other drivers move one slot down with their bookings.
     """
-    _show_slots(world, b)
-    num_slots = world.slots.shape[1]
-    num_drivers = world.clocks[b].num_drivers
-    for n in range(num_drivers):
-        if n != changed:
-            for slot in range(emptied, num_slots - 1):
-                if world.slots[b, slot] == NO_BOOKING:
-                    break
-                world.pairs[b, n, slot] = world.pairs[b, n, slot + 1]
-            if world.slots[b, num_slots - 1] != NO_BOOKING:
-                _evaluate_pair(world, b, n, num_slots - 1)
-    for slot in range(num_slots):
-        if world.slots[b, slot] != NO_BOOKING:
-            _evaluate_pair(world, b, changed, slot)
+    num_before = _show_slots(world, b)
+    clock = world.clocks[b]
+    for n in range(clock.num_drivers):
+        if n == changed:
+            for slot in range(clock.num_shown):
+                _evaluate_pair(world, b, n, slot)
         else:
-            for n in range(num_drivers):
-                world.pairs[b, n, slot].is_feasible = 0
-    _compare_drivers(world, b)
+            for slot in range(emptied, num_before - 1):
+                world.pairs[b, n, slot] = world.pairs[b, n, slot + 1]
+            if clock.num_shown == num_before:  # a booking of the backlog has moved up
+                _evaluate_pair(world, b, n, clock.num_shown - 1)
+    _clear_pairs(world, b, num_before)
+    _compare(world, b)
 
 
 @jit

@@ -117,9 +117,6 @@ def _write_driver(world: World, b, n, scale_km, num_shown, out):
         plan_end = world.bookings[b, world.plans[b, n, driver.plan_len - 1]].dropoff_min
         until_departure = world.bookings[b, world.plans[b, n, 0]].depart_min - free
     under_way = 1 if driver.under_way != NO_BOOKING else 0
-    num_feasible = 0
-    for slot in range(num_shown):
-        num_feasible += world.pairs[b, n, slot].is_feasible
     out[0] = 0.0 if driver.is_out else 1.0
     out[1] = _clip(driver.east_km / scale_km)
     out[2] = _clip(driver.north_km / scale_km)
@@ -130,7 +127,7 @@ def _write_driver(world: World, b, n, scale_km, num_shown, out):
     out[7] = _clip(max(0.0, driver.shift_start_min - now) / 120.0)
     out[8] = driver.is_emergency
     out[9] = driver.can_wheelchair
-    out[10] = num_feasible / max(1, num_shown)
+    out[10] = driver.num_feasible / max(1, num_shown)
     out[11] = _clip(until_departure / 120.0)
     out[12] = _clip(driver.num_trips / 16.0)
     if driver.is_out:
@@ -143,9 +140,6 @@ def _write_booking(world: World, b, slot, scale_km, out):
     rules = world.rules[0]
     booking = world.bookings[b, world.slots[b, slot]]
     now = clock.now_min
-    num_feasible = 0
-    for n in range(clock.num_drivers):
-        num_feasible += world.pairs[b, n, slot].is_feasible
     out[0] = 1.0
     out[1] = _clip(booking.pickup_east_km / scale_km)
     out[2] = _clip(booking.pickup_north_km / scale_km)
@@ -159,13 +153,13 @@ def _write_booking(world: World, b, slot, scale_km, out):
     out[10] = booking.priority / 5.0
     out[11] = booking.leg
     out[12] = booking.is_wheelchair
-    out[13] = num_feasible / clock.num_drivers
+    out[13] = world.rivalries[b, slot].num_feasible / clock.num_drivers
     deadline = booking.latest_pickup_min + rules.expiry_tolerance_min
     out[14] = 1.0 if deadline < now + rules.tick_min else 0.0
 
 
 @inlined
-def _write_pair(world: World, b, n, slot, first_pickup_min, least_added_km, out):
+def _write_pair(world: World, b, n, slot, out):
     rules = world.rules[0]
     booking = world.bookings[b, world.slots[b, slot]]
     pair = world.pairs[b, n, slot]
@@ -180,8 +174,8 @@ def _write_pair(world: World, b, n, slot, first_pickup_min, least_added_km, out)
     out[7] = _clip(pair.added_lateness_min / 30.0)
     out[8] = _clip(pair.occupied_min / 120.0)
     out[9] = _clip(pair.regret / 60.0)
-    out[10] = _clip((pair.pickup_min - first_pickup_min) / 60.0)
-    out[11] = _clip((pair.added_km - least_added_km) / 20.0)
+    out[10] = _clip((pair.pickup_min - world.rivalries[b, slot].first_pickup_min) / 60.0)
+    out[11] = _clip((pair.added_km - world.drivers[b, n].least_added_km) / 20.0)
     out[12] = 1.0 if pair.pickup_min <= middle else 0.0
     out[13] = _clip(pair.position / rules.max_trips)
 
@@ -208,33 +202,26 @@ def write_observation(world: World, b, scale_km, drivers, bookings, pairs, clock
     world = borrow(world)
     num_drivers = world.clocks[b].num_drivers
     num_slots = world.slots.shape[1]
-    num_shown = min(world.clocks[b].num_open, num_slots)
+    num_shown = world.clocks[b].num_shown
     is_done = world.clocks[b].is_done
     for n in range(world.drivers.shape[1]):
         if n < num_drivers:
             _write_driver(world, b, n, scale_km, num_shown, drivers[b, n])
         elif drivers[b, n, 0] != 0.0:
             drivers[b, n, :] = 0.0
-    for slot in range(num_slots):
+    num_used = num_shown  # slots whose rows are in use now, or were when these arrays were written last
+    while num_used < num_slots and bookings[b, num_used, 0] != 0.0:
+        num_used += 1
+    for slot in range(num_used):
         if slot < num_shown:
             _write_booking(world, b, slot, scale_km, bookings[b, slot])
-        elif bookings[b, slot, 0] != 0.0:
+        else:
             bookings[b, slot, :] = 0.0
-    least_added_km = np.full(num_drivers, NEVER)
-    for n in range(num_drivers):
-        for slot in range(num_shown):
-            if world.pairs[b, n, slot].is_feasible:
-                least_added_km[n] = min(least_added_km[n], world.pairs[b, n, slot].added_km)
-    for slot in range(num_slots):
-        first_pickup_min = NEVER
-        if slot < num_shown:
-            for n in range(num_drivers):
-                if world.pairs[b, n, slot].is_feasible:
-                    first_pickup_min = min(first_pickup_min, world.pairs[b, n, slot].pickup_min)
-        for n in range(world.drivers.shape[1]):
+    for n in range(world.drivers.shape[1]):
+        for slot in range(num_used):
             row = n * num_slots + slot
             if slot < num_shown and n < num_drivers and world.pairs[b, n, slot].is_feasible and not is_done:
-                _write_pair(world, b, n, slot, first_pickup_min, least_added_km[n], pairs[b, row])
+                _write_pair(world, b, n, slot, pairs[b, row])
                 mask[b, row + 1] = 1
             elif mask[b, row + 1] != 0:
                 pairs[b, row, :] = 0.0

@@ -118,6 +118,9 @@ DRIVER = np.dtype(
         ("plan_len", np.int32),  # trips not begun
         ("num_trips", np.int32),  # trips begun
         ("is_out", np.int32),  # dropped out
+        # --- over this driver's feasible pairs now ----------------------------------------------------------------
+        ("num_feasible", np.int32),
+        ("least_added_km", np.float64),  # NEVER without one
     ],
     align=True,
 )
@@ -136,6 +139,7 @@ CLOCK = np.dtype(
         ("num_open", np.int32),  # released and neither assigned nor lost, the backlog included
         ("num_released", np.int32),  # rows below this one are released; rows are sorted by release time
         ("num_feasible", np.int32),  # feasible pairs among the slots now
+        ("num_shown", np.int32),  # slots in use
         ("has_disturbances", np.int32),
         ("is_done", np.int32),
         ("plan_news", np.int32),  # a plan changed since it was last improved
@@ -170,6 +174,18 @@ PAIR = np.dtype(
         ("occupied_min", np.float64),  # change of the plan's busy minutes: approach, service, ride, service
         ("cost", np.float64),  # added_driving_min + insertion_lateness_weight x added_lateness_min
         ("regret", np.float64),  # best other driver's cost minus cost; NEVER without another feasible driver
+    ],
+    align=True,
+)
+
+RIVALRY = np.dtype(
+    [
+        # --- over the feasible pairs of one slot ------------------------------------------------------------------
+        ("num_feasible", np.int32),
+        ("cheapest", np.int32),  # row of the driver with the smallest cost, -1 without one
+        ("cost", np.float64),  # the smallest cost and the one after it; NEVER where there is none
+        ("next_cost", np.float64),
+        ("first_pickup_min", np.float64),  # NEVER without a feasible pair
     ],
     align=True,
 )
@@ -214,6 +230,7 @@ class World(NamedTuple):
     touched: np.ndarray  # int32, shape (B, K): bookings whose terms may have changed in this step, [:num_touched]
     events: np.ndarray  # EVENT, shape (B, E)
     slots: np.ndarray  # int32, shape (B, M)
+    rivalries: np.ndarray  # RIVALRY, shape (B, M); slots in use only
     pairs: np.ndarray  # PAIR, shape (B, N, M); where is_feasible is 0 the other fields mean nothing
     open_rows: (
         np.ndarray

@@ -17,7 +17,7 @@ from envs.compiled import jit
 from envs.day import Day, fill_bookings, fill_clock, fill_drivers
 from envs.disturbances import DISTURBANCES, draw_disturbances
 from envs.plans import add_open, best_insertion, evaluate_insertion, has_room, insert_trip, remove_open, remove_trip
-from envs.records import BOOKING, CLOCK, DRIVER, EVENT, NO_BOOKING, PAIR, RULES, BookingState, World
+from envs.records import BOOKING, CLOCK, DRIVER, EVENT, NO_BOOKING, PAIR, RIVALRY, RULES, BookingState, World
 from envs.travel import matrices
 
 
@@ -57,6 +57,7 @@ def allocate_world(
         touched=np.zeros((batch_size, num_bookings), np.int32),
         events=np.zeros((batch_size, num_events), EVENT),
         slots=np.full((batch_size, max_bookings), NO_BOOKING, np.int32),
+        rivalries=np.zeros((batch_size, max_bookings), RIVALRY),
         pairs=np.zeros((batch_size, num_drivers, max_bookings), PAIR),
         open_rows=np.full((batch_size, num_bookings), NO_BOOKING, np.int32),
     )

@@ -1,8 +1,19 @@
 """
-Decisions per second of simulator, environments and training: ``python -m studies.benchmark`` (``make benchmark``).
+How fast everything is, as ratios measured side by side: ``python -m studies.benchmark`` (``make benchmark``).
 
-Every figure is the median of several rounds in one process on one core; the rounds of all measurements take turns, so
-that a machine that slows down slows all of them. Quote the ratios; the rates are this machine's.
+One process, one thread. The rounds of all measurements take turns, so that a machine that slows down slows all of
+them, and every figure is the median over the rounds. Quote the ratios; the rates are this machine's. Writes
+``benchmarks.json`` (a flat list) and ``benchmarks.md`` (the same as a table, beside the values of the run before), and
+keeps a dated copy of each run in ``results/benchmark``.
+
+- *Simulator*: random feasible decisions with observation and mask, days loaded anew as they end. Larger fleets play
+  the short shift with as many more bookings.
+- *Plain Python*: the same rules in dictionaries and loops (`studies.plain_dispatch`), days made beforehand.
+- *VecEnvs*: through SB3's interface, reward V2 included. ``SubprocVecEnv`` may use all cores.
+- *Training*: ``learn`` as it is, updates included. The floor of an update is its matrix products' operations (counted
+  by PyTorch) at the rate of a product of 1024 x 1024 matrices on the same core.
+- *Decisions*: one observation to one action, simulator not included.
+- *Growth*: exponent of the time of a decision, fitted over four sizes that double.
 """
 
 from __future__ import annotations
@@ -14,156 +25,335 @@ import platform
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
 import torch
 from stable_baselines3 import DQN
-from stable_baselines3.common.vec_env import DummyVecEnv
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
+from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from agents.maskable_dqn import MaskableDQN
+from agents.replay import ClockReplayBuffer
 from baselines.kernels import random_pairs
 from envs import DispatchBatch, Scenario
+from envs.scenario import generate_day
 from envs.vec_env import DispatchVecEnv
 from reward import RewardFunction, RewardV2
+from studies.jobs import ROOT
+from studies.plain_dispatch import PlainDispatch
 
+SIZES: dict[str, dict[str, Any]] = {
+    "5x15": {},
+    "20x60": {"num_drivers": 20, "max_bookings": 60, "num_initial": [12, 28], "num_more": [4, 12]},
+    "50x200": {"num_drivers": 50, "max_bookings": 200, "num_initial": [30, 70], "num_more": [10, 30]},
+}
 BATCH_SIZES = (1, 64, 1024)
-SIZES = {"5x15": ("short_shift", {}), "4x30_day": ("operating_day", {"load": 2.0})}
-Measure = Callable[[], float]  # decisions per second of one round
+NET_ARCH = [1024, 256, 256]
+Measure = Callable[[], float]
 
 
-def simulator(scenario: str, overrides: dict[str, Any], batch_size: int, num_decisions: int) -> Measure:
-    """Random feasible decisions, slots, pairs, observation and mask included; days are loaded anew as they end."""
-    batch = DispatchBatch(Scenario.load(scenario, **overrides), batch_size)
+class Target(NamedTuple):
+    """A bound that a value is to reach: at least, or at most."""
+
+    bound: float
+    is_upper: bool = False
+
+    def is_met(self, value: float) -> bool:
+        return value <= self.bound if self.is_upper else value >= self.bound
+
+    def __str__(self) -> str:
+        return f"{'at most' if self.is_upper else 'at least'} {self.bound:g}"
+
+
+# --- rates: decisions per second of one round -----------------------------------------------------------------------
+def simulator(overrides: dict[str, Any], batch_size: int, num_days: int) -> Measure:
+    """Plays ``num_days`` whole days."""
+    batch = DispatchBatch(Scenario.load("short_shift", **overrides), batch_size)
+    rows, actions = np.arange(batch_size), np.zeros(batch_size, np.int64)
     next_day = 0
-    for b in range(batch_size):
-        batch.load_day(b, next_day)
-        next_day += 1
-    batch.refresh()
-    actions = np.zeros(batch_size, np.int64)
+
+    def load(ended: np.ndarray) -> None:
+        nonlocal next_day
+        batch.load_generated_days(ended, next_day + np.arange(len(ended)))
+        batch.refresh(ended)
+        next_day += len(ended)
+
+    load(rows)
 
     def measure() -> float:
-        nonlocal next_day
-        begun = time.perf_counter()
-        steps = max(1, num_decisions // batch_size)
-        for _ in range(steps):
+        begun, num_ended, num_decisions = time.perf_counter(), 0, 0
+        while num_ended < max(num_days, batch_size):
             random_pairs(batch.world, 0, True, actions)
             batch.step(actions)
-            for b in np.flatnonzero(batch.is_done).tolist():
-                batch.load_day(b, next_day)
-                batch.refresh(b)
-                next_day += 1
-        return steps * batch_size / (time.perf_counter() - begun)
-
-    return measure
-
-
-def vec_env(env: Any, num_decisions: int) -> Measure:
-    """The same through SB3's VecEnv, reward V2 and reset included."""
-    observation = env.reset()
-
-    def measure() -> float:
-        nonlocal observation
-        random = np.random.default_rng(0)
-        begun = time.perf_counter()
-        steps = max(1, num_decisions // env.num_envs)
-        for _ in range(steps):
-            mask = observation["action_mask"]
-            observation, _, _, _ = env.step((random.random(mask.shape) * mask).argmax(axis=1))
-        return steps * env.num_envs / (time.perf_counter() - begun)
-
-    return measure
-
-
-def training(model: Any, num_decisions: int) -> Measure:
-    """Training as in ``learn``, updates included."""
-    model.learn(max(model.learning_starts, 1) + 64)
-
-    def measure() -> float:
-        begun = time.perf_counter()
-        model.learn(num_decisions, reset_num_timesteps=False)
+            num_decisions += batch_size
+            ended = np.flatnonzero(batch.is_done)
+            num_ended += len(ended)
+            if len(ended):
+                load(ended)
         return num_decisions / (time.perf_counter() - begun)
 
     return measure
 
 
-def single_env() -> Any:
-    return RewardV2(gym.make("Dispatch-v0"))
+def plain_python(overrides: dict[str, Any], num_days: int) -> Measure:
+    scenario = Scenario.load("short_shift", **overrides)
+    env = PlainDispatch(scenario)
+    days = [generate_day(scenario, number) for number in range(num_days)]
+    random = np.random.default_rng(0)
+
+    def measure() -> float:
+        begun, num_decisions = time.perf_counter(), 0
+        for day in days:
+            observation, is_done = env.reset(day), False
+            while not is_done:
+                observation, is_done = env.step(int(random.choice(np.flatnonzero(observation["action_mask"]))))
+                num_decisions += 1
+        return num_decisions / (time.perf_counter() - begun)
+
+    return measure
 
 
-def measurements() -> dict[str, Measure]:
+def vec_env(env: Any, num_decisions: int) -> Measure:
+    observation = env.reset()
+    random = np.random.default_rng(0)
+
+    def measure() -> float:
+        nonlocal observation
+        steps = max(24, num_decisions // env.num_envs)  # 24 make a day
+        in_env = 0.0
+        for _ in range(steps):
+            mask = observation["action_mask"]
+            actions = (random.random(mask.shape, np.float32) * mask).argmax(axis=1)
+            begun = time.perf_counter()
+            observation, _, _, _ = env.step(actions)
+            in_env += time.perf_counter() - begun
+        return steps * env.num_envs / in_env
+
+    return measure
+
+
+def single_env(overrides: dict[str, Any]) -> Callable[[], gym.Env]:
+    return lambda: RewardV2(gym.make("Dispatch-v0", **overrides))
+
+
+# --- training -------------------------------------------------------------------------------------------------------
+class Training:
+    """``learn`` in slices; ``rate`` measures decisions per second, and notes updates per second and the env's share."""
+
+    def __init__(self, model: Any, num_decisions: int) -> None:
+        self.model, self.num_decisions = model, num_decisions
+        self.updates_per_s: list[float] = []
+        self.env_shares: list[float] = []
+        self._in_env = 0.0
+        step_wait = model.env.step_wait
+
+        def timed_step_wait() -> Any:
+            begun = time.perf_counter()
+            result = step_wait()
+            self._in_env += time.perf_counter() - begun
+            return result
+
+        model.env.step_wait = timed_step_wait
+        model.learn(model.learning_starts + 64)
+
+    def rate(self) -> float:
+        updates, self._in_env = self.model._n_updates, 0.0
+        begun = time.perf_counter()
+        self.model.learn(self.num_decisions, reset_num_timesteps=False)
+        took = time.perf_counter() - begun
+        self.updates_per_s.append((self.model._n_updates - updates) / took)
+        self.env_shares.append(self._in_env / took)
+        return self.num_decisions / took
+
+    def flop_per_update(self) -> float:
+        with FlopCounterMode(display=False) as counter:
+            self.model.train(1, self.model.batch_size)
+        return float(counter.get_total_flops())
+
+
+def trainings() -> dict[str, Training]:
+    """The default agent, the masked MLP and stock DQN on the same MLP: each with two updates of 256 per 64 decisions."""
+
+    def env() -> DispatchVecEnv:
+        return DispatchVecEnv(64, "short_shift", RewardFunction.load("v2"), seed=0)
+
+    mlp: dict[str, Any] = {"policy_kwargs": {"net_arch": NET_ARCH}, "device": "cpu", "learning_starts": 2_000}
+    stock: dict[str, Any] = {"train_freq": 1, "gradient_steps": 2, "batch_size": 256, "buffer_size": 20_000}
+    return {
+        "pair": Training(MaskableDQN("PairPolicy", env(), device="cpu", buffer_size=20_000), 3_200),
+        "mlp": Training(MaskableDQN("MaskableMlpPolicy", env(), buffer_size=20_000, **mlp), 1_280),
+        "stock_mlp": Training(DQN("MultiInputPolicy", env(), **stock, **mlp), 1_280),
+    }
+
+
+def matmul_gflops() -> float:
+    """Rate of a large matrix product [GFLOP/s]: what the floor of an update is worked out with."""
+    a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
+    begun = time.perf_counter()
+    for _ in range(10):
+        a @ b
+    return 10 * 2 * 1024**3 / (time.perf_counter() - begun) / 1e9
+
+
+# --- growth ---------------------------------------------------------------------------------------------------------
+def growth() -> dict[str, list[tuple[float, Measure]]]:
+    """For each dimension, sizes and what measures decisions per second there."""
+
+    def bookings(scale: float) -> dict[str, Any]:
+        return {"num_initial": [int(3 * scale), int(7 * scale)], "num_more": [int(scale), int(3 * scale)]}
+
+    def series(settings: list[tuple[float, dict[str, Any]]]) -> list[tuple[float, Measure]]:
+        return [(size, simulator(overrides, 16, 16)) for size, overrides in settings]
+
+    return {
+        "drivers": series([(n, {"num_drivers": n, "max_bookings": 60, **bookings(4)}) for n in (10, 20, 40, 80)]),
+        "slots": series([(m, {"num_drivers": 20, "max_bookings": m, **bookings(16)}) for m in (15, 30, 60, 120)]),
+        "bookings": series([(s, {"num_drivers": 20, "max_bookings": 240, **bookings(s)}) for s in (2, 4, 8, 16)]),
+    }
+
+
+def exponent(sizes: list[float], seconds: list[float]) -> float:
+    return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
+
+
+# --- the run --------------------------------------------------------------------------------------------------------
+def replay_bytes(size: str) -> float:
+    env = DispatchVecEnv(1, "short_shift", RewardFunction.load("v2"), **SIZES[size])
+    return ClockReplayBuffer(10_000, env.observation_space, env.action_space, "cpu").bytes_per_transition  # type: ignore[arg-type]
+
+
+def rates() -> dict[str, Measure]:
     reward = RewardFunction.load("v2")
     found: dict[str, Measure] = {}
-    for size, (scenario, overrides) in SIZES.items():
+    num_days = {"5x15": (128, 1024), "20x60": (32, 128), "50x200": (2, 64)}
+    for size, overrides in SIZES.items():
+        few, many = num_days[size]
         for batch_size in BATCH_SIZES:
-            # Enough steps for every row to get through the morning, where little is planned and a step is cheap.
-            num_decisions = max(40_000 if batch_size > 1 and size == "5x15" else 4_000, 24 * batch_size)
-            found[f"simulator_{size}_b{batch_size}"] = simulator(scenario, overrides, batch_size, num_decisions)
-    found["vec_env_5x15_b64"] = vec_env(DispatchVecEnv(64, "short_shift", reward, seed=0), 20_000)
-    found["dummy_vec_env_5x15_b64"] = vec_env(DummyVecEnv([single_env] * 64), 4_000)
-    found["single_env_5x15"] = vec_env(DummyVecEnv([single_env]), 2_000)
-    batched = DispatchVecEnv(64, "short_shift", reward, seed=0)
-    found["train_maskable_dqn_5x15_b64"] = training(MaskableDQN("PairPolicy", batched, device="cpu"), 6_400)
-    published = DQN(
-        "MultiInputPolicy",
-        DummyVecEnv([single_env]),
-        learning_starts=128,
-        buffer_size=5_000,
-        batch_size=128,
-        train_freq=1,
-        policy_kwargs={"net_arch": [1024, 256, 256], "optimizer_kwargs": {"fused": True}},
-        device="cpu",
-    )
-    found["train_dqn_published_5x15"] = training(published, 200)
+            if batch_size * len(overrides) <= 1024 * 4 and (size, batch_size) != ("50x200", 1024):
+                found[f"simulator_{size}_b{batch_size}"] = simulator(
+                    overrides, batch_size, many if batch_size > 1 else few
+                )
+        found[f"plain_python_{size}"] = plain_python(overrides, {"5x15": 64, "20x60": 4, "50x200": 1}[size])
+        found[f"vec_env_{size}_b64"] = vec_env(DispatchVecEnv(64, "short_shift", reward, seed=0, **overrides), 20_000)
+        num_envs = 8 if size == "50x200" else 64
+        found[f"dummy_vec_env_{size}"] = vec_env(DummyVecEnv([single_env(overrides)] * num_envs), 2_000)
+    found["subproc_vec_env_5x15"] = vec_env(SubprocVecEnv([single_env({})] * 8, start_method="fork"), 4_000)
     return found
 
 
-RATIOS = {
-    # name: (numerator, denominator, target)
-    "batched_vs_dummy_5x15_b64": ("vec_env_5x15_b64", "dummy_vec_env_5x15_b64", 100.0),
-    "simulator_b64_vs_b1_5x15": ("simulator_5x15_b64", "simulator_5x15_b1", None),
+RATIOS: dict[str, tuple[str, str, Target | None]] = {
+    "batched_vs_dummy_5x15_b64": ("vec_env_5x15_b64", "dummy_vec_env_5x15", Target(100)),
+    "batched_vs_dummy_20x60_b64": ("vec_env_20x60_b64", "dummy_vec_env_20x60", None),
+    "batched_vs_dummy_50x200_b64": ("vec_env_50x200_b64", "dummy_vec_env_50x200", None),
+    "batched_vs_subproc_5x15_b64": ("vec_env_5x15_b64", "subproc_vec_env_5x15", None),
+    "batched_vs_python_5x15_b64": ("simulator_5x15_b64", "plain_python_5x15", Target(60)),
+    "batched_vs_python_20x60_b64": ("simulator_20x60_b64", "plain_python_20x60", None),
+    "batched_vs_python_50x200_b64": ("simulator_50x200_b64", "plain_python_50x200", Target(30)),
+    "single_vs_python_5x15": ("simulator_5x15_b1", "plain_python_5x15", Target(4)),
+    "updates_mlp_vs_stock_dqn": ("updates_mlp", "updates_stock_mlp", None),
 }
+
+
+def row(name: str, value: float, unit: str, target: Target | None = None) -> dict[str, Any]:
+    rounded = float(f"{value:.4g}")
+    met = None if target is None else target.is_met(rounded)
+    return {"name": name, "value": rounded, "unit": unit, "target": None if target is None else str(target), "met": met}
+
+
+def measured(num_rounds: int) -> list[dict[str, Any]]:
+    """All rows of the table."""
+    print("compiling and warming up ...", flush=True)
+    measures, agents, series = rates(), trainings(), growth()
+    measures |= {f"transitions_{name}": agent.rate for name, agent in agents.items()}
+    measures["matmul"] = matmul_gflops
+    for name, points in series.items():
+        measures |= {f"growth_{name}_{size:g}": measure for size, measure in points}
+    for measure in measures.values():
+        measure()
+    for agent in agents.values():
+        agent.updates_per_s.clear()
+        agent.env_shares.clear()
+    values: dict[str, list[float]] = {name: [] for name in measures}
+    for _ in tqdm(range(num_rounds), desc="rounds"):
+        for name, measure in measures.items():
+            values[name].append(measure())
+    values |= {f"updates_{name}": agent.updates_per_s for name, agent in agents.items()}
+    medians = {name: float(np.median(found)) for name, found in values.items()}
+
+    rows = []
+    for name, (above, below, target) in RATIOS.items():
+        rows.append(row(name, float(np.median(np.array(values[above]) / np.array(values[below]))), "x", target))
+    rows.append(row("env_share_of_training", float(np.median(agents["pair"].env_shares)), "share", Target(0.1, True)))
+    for name, label, bound in (("pair", "pair_network", 0.3), ("mlp", "mlp", 0.5), ("stock_mlp", "stock_dqn", None)):
+        flop = agents[name].flop_per_update()
+        shares = np.array(values[f"updates_{name}"]) * flop / (np.array(values["matmul"]) * 1e9)
+        target = None if bound is None else Target(bound)
+        rows.append(row(f"training_share_of_flop_floor_{label}", float(np.median(shares)), "share", target))
+    rows.append(row("replay_bytes_5x15", replay_bytes("5x15"), "B/transition", Target(2_000, True)))
+    rows.append(row("replay_bytes_20x60", replay_bytes("20x60"), "B/transition", Target(20_000, True)))
+    for name, points in series.items():
+        seconds = [1.0 / medians[f"growth_{name}_{size:g}"] for size, _ in points]
+        rows.append(row(f"growth_in_{name}", exponent([size for size, _ in points], seconds), "exponent"))
+    for name, median in medians.items():
+        if name.startswith("growth"):
+            continue
+        unit = "GFLOP/s" if name == "matmul" else "updates/s" if name.startswith("updates") else "decisions/s"
+        rows.append(row(name, median, unit))
+    return rows
+
+
+def table(rows: list[dict[str, Any]], before: dict[str, float], num_rounds: int) -> str:
+    machine = f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, PyTorch {torch.__version__}"
+    lines = [
+        "# Benchmarks",
+        "",
+        f"`make benchmark`; what is measured how stands in `studies/benchmark.py`. Medians of {num_rounds} rounds that "
+        f"take turns, one thread; {machine}. Quote ratios: the rates are this machine's.",
+        "",
+        "| measurement | value | unit | target | met | run before |",
+        "|---|---|---|---|---|---|",
+    ]
+    for entry in rows:
+        met = "" if entry["met"] is None else "yes" if entry["met"] else "**no**"
+        earlier = f"{before[entry['name']]:,}" if entry["name"] in before else ""
+        lines.append(
+            f"| {entry['name']} | {entry['value']:,} | {entry['unit']} | {entry['target'] or ''} | {met} | {earlier} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def processor() -> str:
+    """Name of the processor where Linux tells it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5, help="rounds per measurement (default: 5)")
-    parser.add_argument("--output", type=Path, default=Path("results/benchmark"), help="default: results/benchmark")
+    parser.add_argument("--output", type=Path, default=ROOT, help="folder of the table (default: this repository)")
+    parser.add_argument("--history", type=Path, default=ROOT / "results/benchmark", help="default: results/benchmark")
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
-    print("compiling and warming up ...", flush=True)
-    found = measurements()
-    for measure in found.values():
-        measure()
-    rates: dict[str, list[float]] = {name: [] for name in found}
-    for _ in tqdm(range(args.rounds), desc="rounds"):
-        for name, measure in found.items():
-            rates[name].append(measure())
-    medians = {name: float(np.median(values)) for name, values in rates.items()}
-    rows: list[dict[str, Any]] = [
-        {"name": name, "value": round(value, 1), "unit": "decisions/s", "target": None, "met": None}
-        for name, value in medians.items()
-    ]
-    for name, (above, below, target) in RATIOS.items():
-        ratio = float(np.median(np.array(rates[above]) / np.array(rates[below])))
-        met = None if target is None else ratio >= target
-        rows.append({"name": name, "value": round(ratio, 2), "unit": "x", "target": target, "met": met})
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    lines = [f"Medians of {args.rounds} rounds that take turns, one thread; {machine}.", ""]
-    lines += ["| measurement | value | unit | target | met |", "|---|---|---|---|---|"]
-    lines += [
-        f"| {row['name']} | {row['value']:,} | {row['unit']} | {row['target'] or ''} | "
-        f"{'' if row['met'] is None else 'yes' if row['met'] else 'no'} |"
-        for row in rows
-    ]
+    latest = args.output / "benchmarks.json"
+    before = {entry["name"]: entry["value"] for entry in json.loads(latest.read_text())} if latest.exists() else {}
+    rows = measured(args.rounds)
+    text = table(rows, before, args.rounds)
     args.output.mkdir(parents=True, exist_ok=True)
-    (args.output / "benchmarks.json").write_text(json.dumps(rows, indent=1) + "\n")
-    (args.output / "benchmarks.md").write_text("\n".join(lines) + "\n")
-    print("\n".join(lines))
-    print(f"Results: {args.output}/benchmarks.json and benchmarks.md")
+    args.history.mkdir(parents=True, exist_ok=True)
+    content = json.dumps(rows, indent=1) + "\n"
+    latest.write_text(content)
+    (args.history / f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}.json").write_text(content)
+    (args.output / "benchmarks.md").write_text(text)
+    print(text)
+    print(f"Results: {latest} and benchmarks.md")
     return 0
 
 
