@@ -10,6 +10,7 @@ import pytest
 
 from studies.jobs import Job, latest_run, run_all, train_job
 from studies.real_days import FLEETS, markdown, name_of
+from studies.short_shift import AGENTS, PROBLEMS, SEEDS, training_jobs
 
 
 def touch(path: Path) -> Job:
@@ -47,6 +48,21 @@ def test_a_training_that_was_cut_off_is_resumed(tmp_path):
         "--resume",
         str(run),
     )
+
+
+def test_short_shift_trains_each_agent_for_each_problem_seed_by_seed(tmp_path):
+    jobs = training_jobs(list(PROBLEMS), list(AGENTS), list(SEEDS), tmp_path)
+    # V2 and V1 with both agents, V1 at 6 x 10 with stock DQN: 5 runs a seed
+    assert len(jobs) == 5 * len(SEEDS)
+    assert [job.name for job in jobs[:5]] == [
+        "v2-maskable_dqn-seed1",
+        "v2-dqn-seed1",
+        "v1-maskable_dqn-seed1",
+        "v1-dqn-seed1",
+        "v1-published-dqn-seed1",
+    ]
+    assert all("v1-published" in job.command for job in jobs if job.name.startswith("v1-published"))
+    assert len(training_jobs([PROBLEMS[0]], ["dqn"], [2], tmp_path)) == 1
 
 
 def test_table_of_real_days_pools_seeds_and_sorts_by_cost(tmp_path):

@@ -39,6 +39,8 @@ def test_last_line_says_where_the_result_is(tmp_path):
     command = [
         sys.executable,
         "train.py",
+        "--algo",
+        "dqn",
         "-conf",
         str(write_config(tmp_path)),
         "-f",
