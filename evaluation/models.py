@@ -68,11 +68,11 @@ def by_name(given: str, root: Path = TRAINED_AGENTS) -> list[Path]:
     training seeds, ``v2-short-shift``.
     """
     path = Path(given)
-    if path.exists() or path.with_name(path.name + ".zip").is_file():
+    if path.exists() or len(path.parts) != 1 or Path(f"{path}.zip").is_file():
         return [path]
-    if (root / given).is_dir():
-        return [root / given]
-    return sorted(root.glob(f"{given}-seed*")) or [path]
+    if (root / path).is_dir():
+        return [root / path]
+    return sorted(root.glob(f"{path}-seed*")) or [path]
 
 
 def find_run(path: str | Path, which: str = BEST, algo: str | None = None) -> Run:

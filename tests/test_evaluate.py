@@ -17,8 +17,8 @@ import envs  # noqa: F401 - registers the environments
 from agents.maskable_dqn import MaskableDQN
 from agents.policies import MaskableMlpPolicy, PairPolicy
 from evaluate import main
-from evaluation.models import find_run
-from reward import RewardV2
+from evaluation.models import by_name, find_run
+from reward import RewardV1, RewardV2
 
 
 def make_env(**kwargs):
@@ -184,6 +184,43 @@ def test_a_model_trained_on_normalised_observations_is_refused(tmp_path, capsys)
 
 def test_a_missing_model_is_refused(tmp_path, capsys):
     assert "no such file or folder" in refused(capsys, "--model", str(tmp_path / "nowhere"))
+
+
+def test_shipped_models_are_found_by_name(tmp_path):
+    for name in ("v2-short-shift-seed1", "v2-short-shift-seed2", "v2-short-shift-large-seed1", "v3-day"):
+        (tmp_path / name).mkdir()
+    assert by_name("v3-day", tmp_path) == [tmp_path / "v3-day"]
+    assert by_name("v2-short-shift-seed2", tmp_path) == [tmp_path / "v2-short-shift-seed2"]
+    seeds = [tmp_path / "v2-short-shift-seed1", tmp_path / "v2-short-shift-seed2"]
+    assert by_name("v2-short-shift", tmp_path) == seeds  # all its seeds, and no other model's
+    assert by_name("nobody", tmp_path) == [Path("nobody")]
+    assert by_name(str(tmp_path), tmp_path) == [tmp_path]  # what exists is taken at its word
+
+
+def test_a_model_sees_the_reward_that_it_was_trained_on(tmp_path):
+    """Before training, the pair network chooses the best immediate reward: the one of its own version."""
+    settings = {"reward": "v1", "algo": "maskable_dqn", "env": "Dispatch-v0", "seed": 0}
+    folder = tmp_path / "Dispatch-v0_1"
+    (folder / "Dispatch-v0").mkdir(parents=True)
+    (folder / "Dispatch-v0" / "resolved.yml").write_text(yaml.safe_dump(settings))
+    env = RewardV1(gym.make("Dispatch-v0"))
+    MaskableDQN(PairPolicy, env, buffer_size=10, device="cpu", averaging=None).save(folder / "Dispatch-v0.zip")
+
+    def actions_under(reward: str) -> list[float]:
+        options = ["--model", str(folder), "--policies", "best_immediate_reward", "--output", str(tmp_path / reward)]
+        assert main([*QUICK, *options, "--reward", reward]) == 0
+        content = json.loads((tmp_path / reward / "evaluation.json").read_text())
+        model, rule = (content["policies"][name] for name in ("maskable_dqn Dispatch-v0_1 (last)", RULE))
+        return [model["kpis"]["km_per_served_trip"], rule["kpis"]["km_per_served_trip"]]
+
+    model_v1, rule_v1 = actions_under("v1")
+    model_v2, rule_v2 = actions_under("v2")
+    assert model_v1 == pytest.approx(rule_v1)
+    assert model_v2 == pytest.approx(rule_v1)  # what is paid has changed, what it chooses by has not
+    assert rule_v2 != pytest.approx(rule_v1)
+
+
+RULE = "best_immediate_reward"
 
 
 def test_a_file_that_is_no_model_is_refused(tmp_path, capsys):
