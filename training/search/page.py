@@ -1,0 +1,91 @@
+"""The plots of a search as one self-contained page; `optuna-dashboard` on the same storage shows them live."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.trial import TrialState
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1200px; margin: 2em auto; padding: 0 1em; color: #1a1a1a }
+pre { background: #f5f5f5; padding: 1em; overflow-x: auto; font-size: 13px } img { max-width: 100% }
+"""
+MIN_COMPLETED = 4  # trials; with fewer, importance and slices say nothing
+
+
+def to_html(study: optuna.Study, lines: Sequence[str]) -> str:
+    """The page as text; nothing is loaded from elsewhere."""
+    name = html.escape(study.study_name)
+    sections = "".join(f"<h2>{title}</h2><p>{text}</p>{_plot(study, draw)}" for title, text, draw in _PLOTS)
+    return (
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>Search {name}</title><style>{_STYLE}</style>"
+        f"<h1>{name}</h1><pre>{html.escape(chr(10).join(lines))}</pre>{sections}</html>\n"
+    )
+
+
+def _history(study: optuna.Study) -> Any:
+    return optuna.visualization.matplotlib.plot_optimization_history(study)
+
+
+def _importance(study: optuna.Study) -> Any:
+    return optuna.visualization.matplotlib.plot_param_importances(study)
+
+
+def _slices(study: optuna.Study) -> Any:
+    return optuna.visualization.matplotlib.plot_slice(study)
+
+
+def _parallel(study: optuna.Study) -> Any:
+    return optuna.visualization.matplotlib.plot_parallel_coordinate(study)
+
+
+def _curves(study: optuna.Study) -> Any:
+    return optuna.visualization.matplotlib.plot_intermediate_values(study)
+
+
+_PLOTS: tuple[tuple[str, str, Callable[[optuna.Study], Any]], ...] = (
+    ("History", "Score of each trial: mean reward a day minus that of the best rule, on the objective days.", _history),
+    ("Pruning", "Score on the way; a line that ends early was pruned.", _curves),
+    ("Importance", "Share of each setting in what separates the good trials from the rest.", _importance),
+    ("Slices", "Score against each setting.", _slices),
+    ("Parallel coordinates", "A line per completed trial.", _parallel),
+)
+_SIZES: dict[Callable[[optuna.Study], Any], tuple[float, float]] = {  # [inch]; of one slice
+    _slices: (3.0, 3.4),
+    _parallel: (16.0, 6.0),
+}
+
+
+def _plot(study: optuna.Study, draw: Callable[[optuna.Study], Any]) -> str:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    completed = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if len(completed) < (1 if draw in (_history, _curves) else MIN_COMPLETED):
+        return "<p>Too few completed trials.</p>"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        axes = draw(study)
+    first = np.ravel(np.asarray(axes, dtype=object))[0]
+    figure = first.figure
+    if draw is _slices:
+        figure.set_size_inches(_SIZES[draw][0] * np.size(axes), _SIZES[draw][1])
+    else:
+        figure.set_size_inches(*_SIZES.get(draw, (11.0, 5.0)))
+    if draw is _curves and first.get_legend() is not None:
+        first.get_legend().remove()  # a line per trial
+    if draw is _parallel:
+        figure.autofmt_xdate(rotation=30)
+    image = io.BytesIO()
+    figure.savefig(image, format="svg", bbox_inches="tight")
+    plt.close(figure)
+    return f'<img alt="" src="data:image/svg+xml;base64,{base64.b64encode(image.getvalue()).decode()}">'
