@@ -17,9 +17,9 @@ from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial, TrialState
 
 from evaluation.statistics import Interval, bootstrap_mean
-from training.search.slots import RETRY_OF, SLOT, Slots, failure_of
+from training.search.slots import RETRY_OF, SLOT, Slots, best_trials, failure_of
 from training.search.storage import SharedStorage
-from training.search.study import Search, best_trials, retest_name
+from training.search.study import Search, retest_name
 from training.settings import SettingsError
 
 BEST_FILE, PAGE_FILE, TRIALS_FILE = "best_hyperparams.yml", "report.html", "trials.csv"

@@ -10,10 +10,13 @@ many workers there are, wherever they run and whenever they die.
 
 from __future__ import annotations
 
+import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +31,7 @@ from training.search.storage import LockLost, SharedStorage
 SLOT, QUEUED_FOR, RETRY_OF, FAILURE, GIVEN_BACK = "slot", "queued_for", "retry_of", "failure", "given_back"
 # A slot whose trials took their workers down this often (out of memory, say) is given up.
 MAX_LOST = 3
+POLL_S = 2.0  # [s] between looks at trials that others still run
 FAILED_WITHOUT_REASON = f"its worker died {MAX_LOST} times"
 
 
@@ -85,6 +89,12 @@ class Slots:
 def failure_of(trial: FrozenTrial) -> str:
     """Why a failed trial failed."""
     return trial.user_attrs.get(FAILURE, FAILED_WITHOUT_REASON)
+
+
+def best_trials(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Completed trials, best first."""
+    completed = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    return sorted(completed, key=lambda trial: -float(trial.value or 0.0))
 
 
 class AllTaken(Exception):
@@ -177,3 +187,64 @@ class Supply:
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if SLOT not in trial.user_attrs:
                 self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+
+
+def fill(supply: Supply, objective: Callable[[optuna.Trial], float]) -> None:
+    """
+    Take trials and run them until every slot is filled.
+
+    A trial that raises has failed, with its reason; it is neither pruned nor repeated. Ctrl-C gives it back.
+    """
+    begun = time.monotonic()
+    while True:
+        try:
+            with supply.next_trial() as trial:
+                _run(supply.study, trial, objective)
+        except AllTaken as taken:
+            if taken.is_full:
+                return
+            time.sleep(POLL_S)  # the others' trials may yet be lost
+            continue
+        _tell_progress(supply, trial.number, time.monotonic() - begun)
+
+
+def _run(study: optuna.Study, trial: optuna.Trial, objective: Callable[[optuna.Trial], float]) -> None:
+    state, value = TrialState.FAIL, None
+    try:
+        value = objective(trial)
+        state = TrialState.COMPLETE
+    except optuna.TrialPruned:
+        state = TrialState.PRUNED
+    except optuna.exceptions.UpdateFinishedTrialError:
+        return  # given to another worker while this one was not heard of
+    except optuna.exceptions.StorageInternalError:
+        raise  # not the trial's fault, and nothing can be noted
+    except KeyboardInterrupt:
+        trial.set_user_attr(GIVEN_BACK, True)
+        study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)  # without a reason: its slot is free again
+        raise
+    except Exception as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(frame.filename).name}:{frame.lineno}"
+        trial.set_user_attr(FAILURE, f"{type(error).__name__} at {where}: {error}"[:1000])
+    study.tell(trial, value, state=state, skip_if_finished=True)
+
+
+def _tell_progress(supply: Supply, number: int, elapsed_s: float) -> None:
+    trials = supply.study.get_trials(deepcopy=False)
+    trial = trials[number]
+    if trial.state == TrialState.FAIL:
+        result = f"failed: {trial.user_attrs[FAILURE]}" if FAILURE in trial.user_attrs else "lost to another worker"
+    elif trial.state == TrialState.PRUNED:
+        result = f"pruned after {trial.last_step} evaluations at {trial.intermediate_values[trial.last_step or 0]:+.1f}"
+    else:
+        result = f"{trial.value:+.1f}"
+    filled = Slots(trials).trials(supply.total)
+    best = best_trials(filled)
+    counts = {state: sum(one.state == state for one in filled) for state in (TrialState.PRUNED, TrialState.FAIL)}
+    print(
+        f"trial {number}: {result} | best {f'{best[0].value:+.1f} (trial {best[0].number})' if best else '-'} | "
+        f"{len(filled)} of {supply.total} done, {counts[TrialState.PRUNED]} pruned, {counts[TrialState.FAIL]} failed | "
+        f"{elapsed_s / 60:.1f} min",
+        flush=True,
+    )

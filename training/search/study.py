@@ -11,10 +11,8 @@ import json
 import multiprocessing
 import signal
 import time
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +25,7 @@ from envs import SELECTION_DAYS
 from evaluation.runner import Case
 from evaluation.statistics import bootstrap_mean
 from training.search import spaces
-from training.search.slots import FAILURE, GIVEN_BACK, SLOT, AllTaken, Slots, Supply, failure_of, seed_of
+from training.search.slots import SLOT, Slots, Supply, best_trials, failure_of, fill, seed_of
 from training.search.storage import LockLost, SharedStorage, open_storage
 from training.search.trial import Judge, Task, rewards_of_best_rule, train
 from training.settings import SettingsError, reward_of_wrapper
@@ -36,7 +34,6 @@ SAMPLERS = ("tpe", "random", "cmaes")
 PRUNERS = ("median", "halving", "hyperband", "none")
 RETEST_SUFFIX = "-retest"  # study of the re-test
 RETEST_SEEDS_FROM = 1_000_000  # slots of a search stay below: a re-test trains with seeds of its own
-POLL_S = 2.0  # [s] between looks at trials that others still run
 MAX_RESTARTS = 10  # of worker processes, for each that was asked for
 # How a search is run; everything else decides what a trial is worth, and all who join a study must agree on it.
 RUN_ONLY = ("storage", "study_name", "n_trials", "n_jobs", "top_k", "retest_seeds", "folder", "device", "num_threads")
@@ -235,12 +232,6 @@ def retest_name(search: Search) -> str:
     return f"{search.study_name}{RETEST_SUFFIX}-{search.n_trials}-top{search.top_k}"
 
 
-def best_trials(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Completed trials, best first."""
-    completed = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    return sorted(completed, key=lambda trial: -float(trial.value or 0.0))
-
-
 # --- what a worker does -----------------------------------------------------------------------------------------------
 
 
@@ -281,47 +272,6 @@ def _work(search: Search, shared: SharedStorage, is_retest: bool) -> None:
         {0: spaces.default_params(search.algo, search.block, search.space)},
     )
     fill(supply, lambda trial: run_trial(search, task, judge, trial))
-
-
-def fill(supply: Supply, objective: Callable[[optuna.Trial], float]) -> None:
-    """
-    Take trials and run them until every slot is filled.
-
-    A trial that raises has failed, with its reason; it is neither pruned nor repeated. Ctrl-C gives it back.
-    """
-    begun = time.monotonic()
-    while True:
-        try:
-            with supply.next_trial() as trial:
-                _run(supply.study, trial, objective)
-        except AllTaken as taken:
-            if taken.is_full:
-                return
-            time.sleep(POLL_S)  # the others' trials may yet be lost
-            continue
-        _tell_progress(supply, trial.number, time.monotonic() - begun)
-
-
-def _run(study: optuna.Study, trial: optuna.Trial, objective: Callable[[optuna.Trial], float]) -> None:
-    state, value = TrialState.FAIL, None
-    try:
-        value = objective(trial)
-        state = TrialState.COMPLETE
-    except optuna.TrialPruned:
-        state = TrialState.PRUNED
-    except optuna.exceptions.UpdateFinishedTrialError:
-        return  # given to another worker while this one was not heard of
-    except optuna.exceptions.StorageInternalError:
-        raise  # not the trial's fault, and nothing can be noted
-    except KeyboardInterrupt:
-        trial.set_user_attr(GIVEN_BACK, True)
-        study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)  # without a reason: its slot is free again
-        raise
-    except Exception as error:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(frame.filename).name}:{frame.lineno}"
-        trial.set_user_attr(FAILURE, f"{type(error).__name__} at {where}: {error}"[:1000])
-    study.tell(trial, value, state=state, skip_if_finished=True)
 
 
 def run_trial(search: Search, task: Task, judge: Judge, trial: optuna.Trial) -> float:
@@ -381,26 +331,6 @@ def run_retest(
     trial.set_user_attr("seed", seed)
     trial.set_user_attr("differences", [round(float(value), 4) for value in differences])
     return float(differences.mean())
-
-
-def _tell_progress(supply: Supply, number: int, elapsed_s: float) -> None:
-    trials = supply.study.get_trials(deepcopy=False)
-    trial = trials[number]
-    if trial.state == TrialState.FAIL:
-        result = f"failed: {trial.user_attrs[FAILURE]}" if FAILURE in trial.user_attrs else "lost to another worker"
-    elif trial.state == TrialState.PRUNED:
-        result = f"pruned after {trial.last_step} evaluations at {trial.intermediate_values[trial.last_step or 0]:+.1f}"
-    else:
-        result = f"{trial.value:+.1f}"
-    filled = Slots(trials).trials(supply.total)
-    best = best_trials(filled)
-    counts = {state: sum(one.state == state for one in filled) for state in (TrialState.PRUNED, TrialState.FAIL)}
-    print(
-        f"trial {number}: {result} | best {f'{best[0].value:+.1f} (trial {best[0].number})' if best else '-'} | "
-        f"{len(filled)} of {supply.total} done, {counts[TrialState.PRUNED]} pruned, {counts[TrialState.FAIL]} failed | "
-        f"{elapsed_s / 60:.1f} min",
-        flush=True,
-    )
 
 
 # --- the whole --------------------------------------------------------------------------------------------------------
