@@ -181,12 +181,11 @@ class PostgresServer(SharedStorage):
         import sqlalchemy
 
         self._lock_engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool)
-        # Workers that start together on an empty database would all create its tables, and all but one would fail.
-        with self._locked("schema"), warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            database = RDBStorage(
-                url, heartbeat_interval=HEARTBEAT_S, grace_period=GRACE_S, engine_kwargs={"pool_pre_ping": True}
-            )
+        database = None
+        while database is None:
+            # Workers that start together on an empty database would all create its tables, and all but one would fail.
+            with contextlib.suppress(LockLost), self._locked("schema"):
+                database = patiently(lambda: _database(url))
         self._engine = database.engine
         self.storage = self._database = _PatientStorage(database)
 
@@ -241,6 +240,14 @@ class PostgresServer(SharedStorage):
     def close(self) -> None:
         self._database.remove_session()
         self._engine.dispose()
+
+
+def _database(url: str) -> RDBStorage:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return RDBStorage(
+            url, heartbeat_interval=HEARTBEAT_S, grace_period=GRACE_S, engine_kwargs={"pool_pre_ping": True}
+        )
 
 
 def patiently(action: Callable[[], Any]) -> Any:

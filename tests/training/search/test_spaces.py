@@ -145,5 +145,5 @@ def test_an_algorithm_without_a_space_is_refused():
 
 
 def test_a_policy_without_a_space_is_refused():
-    with pytest.raises(SettingsError, match="no network of policy 'PearPolicy'.*Did you mean 'PairPolicy'"):
+    with pytest.raises(SettingsError, match=r"no network of policy 'PearPolicy'.*Did you mean 'PairPolicy'"):
         spaces.find_space("maskable_dqn", {"policy": "agents.policies.PearPolicy"})

@@ -1,5 +1,5 @@
 """
-A worker that fills a study with a toy objective, as a process of its own: ``python -m tests.training.search.toy_worker``.
+A worker that fills a study with a toy objective: ``python -m tests.training.search.toy_worker``.
 
 The score of a trial is its ``x``. With ``--hang-at SLOT`` the first trial of that slot prints "hanging" and never ends.
 """
@@ -19,9 +19,7 @@ DISTRIBUTIONS = {"x": FloatDistribution(0.0, 1.0)}
 
 def supply_of(shared, name: str, total: int) -> slots.Supply:
     with shared.exclusive(name):
-        study = optuna.create_study(
-            storage=shared.storage, study_name=name, direction="maximize", load_if_exists=True
-        )
+        study = optuna.create_study(storage=shared.storage, study_name=name, direction="maximize", load_if_exists=True)
     return slots.Supply(
         study, shared, total, DISTRIBUTIONS, lambda slot: optuna.samplers.RandomSampler(slots.seed_of(0, slot)), {}
     )
@@ -34,7 +32,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.05)
     parser.add_argument("--hang-at", type=int, default=-1)
     args = parser.parse_args()
-    storage.HEARTBEAT_S, storage.GRACE_S, slots.POLL_S = 1, 3, 0.2
+    storage.HEARTBEAT_S, storage.GRACE_S, slots.POLL_S = 1, 10, 0.2
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     shared = storage.open_storage(args.url)
     supply = supply_of(shared, "toy", args.total)
