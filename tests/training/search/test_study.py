@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import optuna
@@ -18,7 +19,7 @@ from training.search.storage import open_storage
 from training.search.study import Search, make_pruner
 from training.settings import SettingsError
 
-BLOCK = {
+BLOCK: dict[str, Any] = {
     "env_wrapper": "reward.RewardV2",
     "env_kwargs": {"num_drivers": 2, "max_bookings": 3},
     "n_timesteps": 96,

@@ -10,11 +10,11 @@ import argparse
 import time
 
 import optuna
-from optuna.distributions import FloatDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution
 
 from training.search import slots, storage
 
-DISTRIBUTIONS = {"x": FloatDistribution(0.0, 1.0)}
+DISTRIBUTIONS: dict[str, BaseDistribution] = {"x": FloatDistribution(0.0, 1.0)}
 
 
 def supply_of(shared, name: str, total: int) -> slots.Supply:
