@@ -2,8 +2,8 @@
 Hyperparameter searches of V1 and V2, and what can be said about them: ``python -m studies.search`` (``make search``).
 
 For each reward and study seed: 50 trials, pruned; the best three and the default trained anew with three seeds and
-judged on fresh days. ``--pruning-check`` repeats each search without pruning and asks what the pruner would have saved
-and lost there. ``--speed-check`` runs the same short search with one worker and with two. Can be stopped at any time:
+judged on fresh days. ``--pruning-check`` repeats each search without pruning and asks what every pruner would have
+saved and lost there. ``--speed-check`` runs the same short search with one worker and with two. Can be stopped at any time:
 the same command goes on where it was. Ends with a table, ``search.md``.
 """
 
@@ -24,7 +24,7 @@ from studies.jobs import ROOT
 from training.search import report, spaces
 from training.search.slots import Slots, best_trials
 from training.search.storage import open_storage
-from training.search.study import RETEST_SUFFIX, make_pruner
+from training.search.study import PRUNERS, RETEST_SUFFIX, make_pruner
 
 SPEED_TRIALS, SPEED_DECISIONS = 8, 20_000  # of the speed check: random and unpruned, so both runs do the same work
 
@@ -91,7 +91,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--study-seeds", nargs="+", type=int, default=[0], help="repeated studies; default: 0")
     parser.add_argument("--top-k", type=int, default=3, help="settings to re-test; default: 3")
     parser.add_argument("--retest-seeds", type=int, default=3, help="trainings of each; default: 3")
-    parser.add_argument("--pruner", default="median", help="default: median")
+    parser.add_argument("--pruner", default="median", choices=PRUNERS, help="default: median")
     parser.add_argument("-n", "--n-timesteps", type=int, default=-1, help="decisions of a trial; default: train.py's")
     parser.add_argument("--pruning-check", action="store_true", help="repeat each search without pruning")
     parser.add_argument("--speed-check", action="store_true", help="one worker against two")
@@ -109,7 +109,7 @@ def main(argv: list[str] | None = None) -> int:
             found.append(search(args, reward, name, *options, *retest, "--pruner", args.pruner))
             if args.pruning_check:
                 unpruned = search(args, reward, f"{name}-unpruned", *options, "--top-k", "0", "--pruner", "none")
-                checks.append(pruning_line(unpruned, args.pruner))
+                checks += [pruning_line(unpruned, pruner) for pruner in PRUNERS if pruner != "none"]
     if args.speed_check:
         options = ["-n", str(SPEED_DECISIONS), "--n-trials", str(SPEED_TRIALS), "--sampler", "random"]
         options += ["--pruner", "none", "--top-k", "0"]

@@ -151,14 +151,20 @@ def make_sampler(name: str, seed: int, n_startup_trials: int) -> BaseSampler:
 
 
 def make_pruner(name: str, n_startup_trials: int, n_evaluations: int) -> BasePruner:
-    """Optuna's pruner of that name; its resource is the number of evaluations, 1 to ``n_evaluations``."""
+    """
+    Optuna's pruner of that name; its resource is the number of evaluations, 1 to ``n_evaluations``.
+
+    Median and halving spare the first quarter of a training: until then exploration decides, and the order of trials
+    says little about their order at the end.
+    """
+    first = max(n_evaluations // 4, 1)
     if name == "none":
         return optuna.pruners.NopPruner()
     if name == "halving":
-        return optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=2)
+        return optuna.pruners.SuccessiveHalvingPruner(min_resource=first, reduction_factor=2)
     if name == "hyperband":
         return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=n_evaluations, reduction_factor=2)
-    return optuna.pruners.MedianPruner(n_startup_trials=n_startup_trials, n_warmup_steps=n_evaluations // 4)
+    return optuna.pruners.MedianPruner(n_startup_trials=n_startup_trials, n_warmup_steps=first)
 
 
 # --- the studies ------------------------------------------------------------------------------------------------------
