@@ -3,8 +3,8 @@ Hyperparameter searches of V1 and V2, and what can be said about them: ``python 
 
 For each reward and study seed: 50 trials, pruned; the best three and the default trained anew with three seeds and
 judged on fresh days. ``--pruning-check`` repeats each search without pruning and asks what every pruner would have
-saved and lost there. ``--speed-check`` runs the same short search with one worker and with two. Can be stopped at any time:
-the same command goes on where it was. Ends with a table, ``search.md``.
+saved and lost there. ``--speed-check`` runs the same short search with one worker and with two. Can be stopped at any
+time: the same command goes on where it was. Ends with a table, ``search.md``.
 """
 
 from __future__ import annotations

@@ -36,7 +36,18 @@ RETEST_SUFFIX = "-retest"  # study of the re-test
 RETEST_SEEDS_FROM = 1_000_000  # slots of a search stay below: a re-test trains with seeds of its own
 MAX_RESTARTS = 10  # of worker processes, for each that was asked for
 # How a search is run; everything else decides what a trial is worth, and all who join a study must agree on it.
-RUN_ONLY = ("storage", "study_name", "n_trials", "n_jobs", "top_k", "retest_seeds", "folder", "device", "num_threads")
+RUN_ONLY = (
+    "storage",
+    "study_name",
+    "n_trials",
+    "n_jobs",
+    "top_k",
+    "retest_seeds",
+    "folder",
+    "device",
+    "num_threads",
+    "days_from",  # lies elsewhere on another machine; its days are compared instead
+)
 
 
 @dataclass(frozen=True)
@@ -99,6 +110,8 @@ class Search:
         values = {key: value for key, value in dataclasses.asdict(self).items() if key not in RUN_ONLY}
         values["scenario_fingerprint"] = self.scenario().fingerprint()
         values["space_version"] = spaces.SPACE_VERSION
+        if self.days_from:
+            values["days"] = [[case.label for case in cases] for cases in self.days()[1:]]
         return json.loads(json.dumps(values))
 
     def scenario(self) -> Any:

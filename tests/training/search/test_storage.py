@@ -45,6 +45,21 @@ class Worker:
         assert self.process.wait(TIMEOUT_S) == 0, self.log.read_text()
 
 
+@pytest.fixture
+def start(tmp_path):
+    """Starts workers, and lets none of them outlive the test."""
+    workers: list[Worker] = []
+
+    def start_worker(url: str, *options: str) -> Worker:
+        workers.append(Worker(url, tmp_path / f"worker-{len(workers)}", *options))
+        return workers[-1]
+
+    yield start_worker
+    for worker in workers:
+        worker.process.kill()
+        worker.process.wait()
+
+
 def wait_until(condition: Callable[[], bool]) -> None:
     give_up = time.monotonic() + TIMEOUT_S
     while not condition():
@@ -76,9 +91,9 @@ def check_retry(trials: list[optuna.trial.FrozenTrial]) -> None:
 # --- journal ----------------------------------------------------------------------------------------------------------
 
 
-def test_two_processes_on_a_journal_and_one_is_killed(tmp_path):
+def test_two_processes_on_a_journal_and_one_is_killed(start, tmp_path):
     url = str(tmp_path / "study.log")
-    first, second = (Worker(url, tmp_path / name, "--hang-at", "1") for name in ("first", "second"))
+    first, second = (start(url, "--hang-at", "1") for _ in range(2))
     # one of them takes slot 1 and hangs; the other fills the rest and waits
     wait_until(lambda: first.says("hanging") or second.says("hanging"))
     hanging, other = (first, second) if first.says("hanging") else (second, first)
@@ -173,9 +188,9 @@ def server(tmp_path_factory):
         started.control("stop", "-m", "immediate")
 
 
-def test_two_processes_on_postgresql_survive_a_restart_and_a_kill(server, tmp_path):
+def test_two_processes_on_postgresql_survive_a_restart_and_a_kill(server, start):
     # both begin on an empty database: only one may create its tables
-    first, second = (Worker(server.url, tmp_path / name, "--hang-at", "1") for name in ("first", "second"))
+    first, second = (start(server.url, "--hang-at", "1") for _ in range(2))
     wait_until(lambda: first.says("hanging") or second.says("hanging"))
     hanging, other = (first, second) if first.says("hanging") else (second, first)
     server.restart_at_once()
