@@ -161,7 +161,7 @@ class DispatchManager(ExperimentManager):
     # --- environments -------------------------------------------------------------------------------------------------
 
     def create_envs(self, n_envs: int, eval_env: bool = False, no_log: bool = False) -> VecEnv:
-        log_dir = None if eval_env or no_log else self.save_path
+        log_dir = None if eval_env or no_log or self.optimize_hyperparameters else self.save_path
         if log_dir is not None:
             os.makedirs(log_dir, exist_ok=True)
         kwargs = self._kwargs_of(eval_env)
