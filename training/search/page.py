@@ -17,6 +17,7 @@ _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1200px; margin: 2em auto; padding: 0 1em; color: #1a1a1a }
 pre { background: #f5f5f5; padding: 1em; overflow-x: auto; font-size: 13px } img { max-width: 100% }
 """
+SLICES_PER_ROW = 4
 MIN_COMPLETED = 4  # trials; with fewer, importance and slices say nothing
 
 
@@ -39,7 +40,9 @@ def _importance(study: optuna.Study) -> Any:
 
 
 def _slices(study: optuna.Study) -> Any:
-    return optuna.visualization.matplotlib.plot_slice(study)
+    names = list(dict.fromkeys(name for trial in study.get_trials(deepcopy=False) for name in trial.params))
+    rows = [names[i : i + SLICES_PER_ROW] for i in range(0, len(names), SLICES_PER_ROW)]
+    return [optuna.visualization.matplotlib.plot_slice(study, params=row) for row in rows]
 
 
 def _parallel(study: optuna.Study) -> Any:
@@ -57,10 +60,6 @@ _PLOTS: tuple[tuple[str, str, Callable[[optuna.Study], Any]], ...] = (
     ("Slices", "Score against each setting.", _slices),
     ("Parallel coordinates", "A line per completed trial.", _parallel),
 )
-_SIZES: dict[Callable[[optuna.Study], Any], tuple[float, float]] = {  # [inch]; of one slice
-    _slices: (3.0, 3.4),
-    _parallel: (16.0, 6.0),
-}
 
 
 def _plot(study: optuna.Study, draw: Callable[[optuna.Study], Any]) -> str:
@@ -74,18 +73,18 @@ def _plot(study: optuna.Study, draw: Callable[[optuna.Study], Any]) -> str:
         return "<p>Too few completed trials.</p>"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        axes = draw(study)
-    first = np.ravel(np.asarray(axes, dtype=object))[0]
-    figure = first.figure
-    if draw is _slices:
-        figure.set_size_inches(_SIZES[draw][0] * np.size(axes), _SIZES[draw][1])
-    else:
-        figure.set_size_inches(*_SIZES.get(draw, (11.0, 5.0)))
-    if draw is _curves and first.get_legend() is not None:
-        first.get_legend().remove()  # a line per trial
-    if draw is _parallel:
-        figure.autofmt_xdate(rotation=30)
-    image = io.BytesIO()
-    figure.savefig(image, format="svg", bbox_inches="tight")
-    plt.close(figure)
-    return f'<img alt="" src="data:image/svg+xml;base64,{base64.b64encode(image.getvalue()).decode()}">'
+        drawn = draw(study)
+    images = []
+    for axes in drawn if isinstance(drawn, list) else [drawn]:
+        first = np.ravel(np.asarray(axes, dtype=object))[0]
+        figure = first.figure
+        figure.set_size_inches(16.0 if draw is _parallel else 11.0, 3.4 if draw is _slices else 5.0)
+        if draw is _curves and first.get_legend() is not None:
+            first.get_legend().remove()  # a line per trial
+        if draw is _parallel:
+            figure.autofmt_xdate(rotation=30)
+        image = io.BytesIO()
+        figure.savefig(image, format="svg", bbox_inches="tight")
+        plt.close(figure)
+        images.append(f'<img alt="" src="data:image/svg+xml;base64,{base64.b64encode(image.getvalue()).decode()}">')
+    return "".join(images)

@@ -236,7 +236,7 @@ def _tell_progress(supply: Supply, number: int, elapsed_s: float) -> None:
     if trial.state == TrialState.FAIL:
         result = f"failed: {trial.user_attrs[FAILURE]}" if FAILURE in trial.user_attrs else "lost to another worker"
     elif trial.state == TrialState.PRUNED:
-        result = f"pruned after {trial.last_step} evaluations at {trial.intermediate_values[trial.last_step or 0]:+.1f}"
+        result = f"pruned at evaluation {trial.last_step} with {trial.intermediate_values[trial.last_step or 0]:+.1f}"
     else:
         result = f"{trial.value:+.1f}"
     filled = Slots(trials).trials(supply.total)
