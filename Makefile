@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # One thread per process is fastest on small networks; two processes use two cores.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help run test test-slow check lint type format benchmark results real-days clean
+.PHONY: help run test test-slow check lint type format benchmark results real-days search clean
 
 help:
 	@echo "make run        set up, train V2 with stock DQN, evaluate it against all rules (under 15 min)"
@@ -13,6 +13,7 @@ help:
 	@echo "make check      ruff, mypy, tests"
 	@echo "make results    the README's table on the short shift (hours; resumable)"
 	@echo "make real-days DATA=trips.csv   the README's table on real days (hours; resumable)"
+	@echo "make search     hyperparameter searches of V1 and V2, 50 trials each, and their checks (hours; resumable)"
 	@echo "make benchmark  decisions per second of simulator, environment and training"
 
 $(VENV)/.run: requirements.txt
@@ -20,7 +21,7 @@ $(VENV)/.run: requirements.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements.txt
 	@touch $@
 
-$(VENV)/.dev: requirements.txt requirements-dev.txt
+$(VENV)/.dev: requirements.txt requirements-dev.txt requirements-postgresql.txt
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements-dev.txt
 	@touch $@ $(VENV)/.run
@@ -56,6 +57,9 @@ results: $(VENV)/.run
 
 real-days: $(VENV)/.run
 	$(BIN)/python -m studies.real_days $(DATA)
+
+search: $(VENV)/.run
+	$(BIN)/python -m studies.search --pruning-check --speed-check
 
 clean:
 	rm -rf .numba_cache .pytest_cache .mypy_cache .ruff_cache

@@ -42,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
         "  python train.py --reward v2 -P\n"
         "  python train.py --reward v1 --algo dqn --hyperparams-block v1-published --seed 3\n"
         "  python train.py --resume logs/v2/maskable_dqn/Dispatch-v0_1\n"
+        "  python train.py --reward v2 -optimize --n-jobs 2\n"
         "  tensorboard --logdir logs",
     )
     what = parser.add_argument_group("what is trained")
@@ -116,20 +117,32 @@ def build_parser() -> argparse.ArgumentParser:
     log.add_argument("-uuid", "--uuid", action="store_true", help="give the run folder a unique suffix")
     log.add_argument("--resume", metavar="RUN_FOLDER", help="go on with an interrupted run; -n may raise its total")
 
-    search = parser.add_argument_group("hyperparameter search (rl-zoo3's)")
-    search.add_argument("-optimize", "--optimize-hyperparameters", action="store_true")
-    search.add_argument("--n-trials", type=int, default=50)
-    search.add_argument("--max-total-trials", type=int)
-    search.add_argument("--n-jobs", type=int, default=1)
-    search.add_argument("--sampler", default="tpe", choices=["random", "tpe", "auto"])
-    search.add_argument("--pruner", default="median", choices=["halving", "median", "none"])
-    search.add_argument("--n-startup-trials", type=int, default=10)
-    search.add_argument("--n-evaluations", type=int)
-    search.add_argument("--storage")
-    search.add_argument("--study-name")
-    search.add_argument("--trial-id", type=int, help="take the hyperparameters of this trial")
-    search.add_argument("--optimization-log-path")
-    search.add_argument("--no-optim-plots", action="store_true")
+    search = parser.add_argument_group("hyperparameter search")
+    search.add_argument(
+        "-optimize", "--optimize-hyperparameters", action="store_true", help="search; the same command goes on"
+    )
+    search.add_argument("--n-trials", type=int, default=50, help="trials of the whole study, whoever runs them")
+    search.add_argument("--max-total-trials", type=int, help="rl-zoo3's other name for --n-trials")
+    search.add_argument("--n-jobs", type=int, default=1, help="worker processes on this machine")
+    search.add_argument("--sampler", default="tpe", choices=["tpe", "random", "cmaes"])
+    search.add_argument("--pruner", default="median", choices=["median", "halving", "hyperband", "none"])
+    search.add_argument("--n-startup-trials", type=int, default=10, help="random ones, before sampler and pruner judge")
+    search.add_argument("--n-evaluations", type=int, default=8, help="times a trial is judged on its way")
+    search.add_argument(
+        "--objective-days", type=int, default=250, help="selection days that judge a trial; the others re-test the best"
+    )
+    search.add_argument("--top-k", type=int, default=3, help="best trials to re-test beside the default; 0: none")
+    search.add_argument("--retest-seeds", type=int, default=3, help="trainings of each of them")
+    search.add_argument(
+        "--storage", help="journal file (.log) or postgresql+psycopg2://...; default: study.log in the search's folder"
+    )
+    search.add_argument("--study-name", help="default: <reward>-<algo>-<env>-space<version>")
+    search.add_argument("--study-report", action="store_true", help="print what a study found so far, and write it")
+    search.add_argument("--trial-id", type=int, help="train with the settings of this trial of the study")
+    search.add_argument(
+        "--optimization-log-path", help="the search's folder; default: <log-folder>/<reward>/<algo>/search/<study>"
+    )
+    search.add_argument("--no-optim-plots", action="store_true", help="write no page of plots")
     parser.add_argument(
         "--gym-packages", nargs="+", default=[], help="modules to import first, for environments of your own"
     )
@@ -270,12 +283,11 @@ def take_over_settings(args: argparse.Namespace, given: dict[str, Any]) -> None:
 
 def run(manager: Any, args: argparse.Namespace) -> int:
     """Train, or search; the last line says where the result is."""
-    prepared = manager.setup_experiment()
-    if prepared is None:
-        manager.hyperparameters_optimization()
-        print(f"The search's report is in {manager.log_path}")
-        return 0
-    model, _ = prepared
+    if args.optimize_hyperparameters or args.study_report:
+        from training.search.command import run_search
+
+        return run_search(manager)
+    model, _ = manager.setup_experiment()
     manager.learn(model)
     if manager.is_stopped:
         print(f"Stopped at step {model.num_timesteps}. {manager.advice_after_stop()}")

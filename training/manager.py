@@ -114,8 +114,11 @@ class DispatchManager(ExperimentManager):
             self.config, self.block, fall_back=not getattr(self.args, "hyperparams_block", None)
         )
         where = f"hyperparameter file {self.config}, block '{self.block}'"
-        if self.storage and self.study_name and self.trial_id is not None:
-            hyperparams.update(self.load_trial(self.storage, self.study_name, self.trial_id))
+        wrapper = getattr(self.args, "env_wrapper", None)
+        if self.trial_id is not None:
+            from training.search.command import block_of_trial
+
+            hyperparams = block_of_trial(self, {**hyperparams, **({"env_wrapper": wrapper} if wrapper else {})})
         check_hyperparams(hyperparams, self.algo, where)
         unknown = set(self.custom_hyperparams or {}) - known_keys(self.algo)
         if unknown:
@@ -124,7 +127,6 @@ class DispatchManager(ExperimentManager):
                 f"--hyperparams {key}: unknown key for {self.algo}. {nearest(key, known_keys(self.algo))}"
             )
         hyperparams.update(self.custom_hyperparams or {})
-        wrapper = getattr(self.args, "env_wrapper", None)
         if wrapper is not None:
             if self.verbose > 0 and hyperparams.get("env_wrapper") not in (None, wrapper):
                 print(f"--reward replaces the reward of the file: {hyperparams['env_wrapper']} -> {wrapper}")
@@ -159,7 +161,7 @@ class DispatchManager(ExperimentManager):
     # --- environments -------------------------------------------------------------------------------------------------
 
     def create_envs(self, n_envs: int, eval_env: bool = False, no_log: bool = False) -> VecEnv:
-        log_dir = None if eval_env or no_log else self.save_path
+        log_dir = None if eval_env or no_log or self.optimize_hyperparameters else self.save_path
         if log_dir is not None:
             os.makedirs(log_dir, exist_ok=True)
         kwargs = self._kwargs_of(eval_env)
@@ -307,6 +309,8 @@ class DispatchManager(ExperimentManager):
     # --- the run ------------------------------------------------------------------------------------------------------
 
     def create_log_folder(self) -> None:
+        if self.optimize_hyperparameters and self.plays_days:
+            return  # a search has a folder of its own
         if self.resume_folder is None and not self._uuid_suffix:
             stem, _, number = self.save_path.rpartition("_")
             run = int(number)
@@ -422,15 +426,12 @@ class DispatchManager(ExperimentManager):
         return f"Go on from step {step} with: python train.py --resume {self.save_path}"
 
     def hyperparameters_optimization(self) -> None:
-        try:
+        if not self.plays_days:
             super().hyperparameters_optimization()
-        except ValueError as error:
-            if "completed" not in str(error) and "Record does not exist" not in str(error):
-                raise
-            # an error inside a trial counts as pruned, so a broken setting looks like a search without luck
-            raise SettingsError(
-                "no trial of the search was completed: all were pruned or failed. Train without -optimize to see why."
-            ) from error
+            return
+        from training.search.command import run_search
+
+        run_search(self)
 
     def save_trained_model(self, model: BaseAlgorithm) -> None:
         if not self.plays_days:

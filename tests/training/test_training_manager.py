@@ -165,29 +165,24 @@ def test_run_folder_holds_rl_zoo3s_files_and_ours(tmp_path):
     assert resolved["hyperparams"]["env_wrapper"] == "reward.RewardV1"  # --reward goes before the YAML
 
 
-def test_search_optimizes_the_wrapped_return(tmp_path):
-    config = write_config(tmp_path, env_wrapper="tests.training.test_training_manager.Charge")
-    args = argparse.Namespace(log_folder=str(tmp_path))
+def test_rl_zoo3s_optimize_runs_our_search(tmp_path):
+    config = write_config(tmp_path)
     manager = DispatchManager(
-        args,
-        "maskable_dqn",
+        argparse.Namespace(objective_days=2, top_k=0),
+        "dqn",
         "Dispatch-v0",
         str(tmp_path),
         n_timesteps=DECISIONS,
-        n_eval_episodes=1,
         optimize_hyperparameters=True,
         n_trials=1,
         no_optim_plots=True,
         config=str(config),
         verbose=0,
     )
-    manager.args.env_wrapper = None
     assert manager.setup_experiment() is None
-    import optuna
-
-    study = optuna.create_study(direction="maximize")
-    study.optimize(manager.objective, n_trials=1)
-    assert study.best_value == -24.0
+    manager.hyperparameters_optimization()
+    assert [path.name for path in (tmp_path / "dqn").iterdir()] == ["search"]  # no empty run folder beside it
+    assert len(list((tmp_path / "dqn" / "search").glob("v2-dqn-Dispatch-v0-*/best_hyperparams.yml"))) == 1
 
 
 def test_stock_command_finds_us_and_logs_the_wrapped_return(tmp_path):

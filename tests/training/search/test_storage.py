@@ -1,0 +1,203 @@
+"""Several processes fill one study: on a journal file, and on a PostgreSQL server that the test starts itself."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from training.search.slots import RETRY_OF, SLOT, Slots
+from training.search.storage import open_storage
+from training.settings import REPO_ROOT, SettingsError
+
+TOTAL = 6
+TIMEOUT_S = 600  # for a busy machine; a worker needs some seconds
+
+
+class Worker:
+    """A process that fills the toy study; what it prints goes into a file."""
+
+    def __init__(self, url: str, log: Path, *options: str) -> None:
+        command = [sys.executable, "-m", "tests.training.search.toy_worker", url, "--total", str(TOTAL), *options]
+        self.log = log
+        with log.open("w") as output:
+            self.process = subprocess.Popen(command, cwd=REPO_ROOT, stdout=output, stderr=output)
+
+    def says(self, word: str) -> bool:
+        return word in self.log.read_text()
+
+    def kill(self) -> None:
+        os.kill(self.process.pid, signal.SIGKILL)
+        assert self.process.wait(TIMEOUT_S) == -signal.SIGKILL
+
+    def finish(self) -> None:
+        assert self.process.wait(TIMEOUT_S) == 0, self.log.read_text()
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts workers, and lets none of them outlive the test."""
+    workers: list[Worker] = []
+
+    def start_worker(url: str, *options: str) -> Worker:
+        workers.append(Worker(url, tmp_path / f"worker-{len(workers)}", *options))
+        return workers[-1]
+
+    yield start_worker
+    for worker in workers:
+        worker.process.kill()
+        worker.process.wait()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < give_up
+        time.sleep(0.1)
+
+
+def trials_of(url: str) -> list[optuna.trial.FrozenTrial]:
+    shared = open_storage(url)
+    trials = optuna.load_study(study_name="toy", storage=shared.storage).get_trials()
+    shared.close()
+    return trials
+
+
+def check_full(trials: list[optuna.trial.FrozenTrial]) -> None:
+    """None lost, none counted twice: one completed trial for each slot."""
+    completed = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    assert sorted(trial.user_attrs[SLOT] for trial in completed) == list(range(TOTAL))
+    assert Slots(trials).is_full(TOTAL)
+
+
+def check_retry(trials: list[optuna.trial.FrozenTrial]) -> None:
+    (retry,) = [trial for trial in trials if RETRY_OF in trial.user_attrs]
+    killed = trials[retry.user_attrs[RETRY_OF]]
+    assert killed.state == TrialState.FAIL and retry.state == TrialState.COMPLETE
+    assert retry.params == killed.params
+
+
+# --- journal ----------------------------------------------------------------------------------------------------------
+
+
+def test_two_processes_on_a_journal_and_one_is_killed(start, tmp_path):
+    url = str(tmp_path / "study.log")
+    first, second = (start(url, "--hang-at", "1") for _ in range(2))
+    # one of them takes slot 1 and hangs; the other fills the rest and waits
+    wait_until(lambda: first.says("hanging") or second.says("hanging"))
+    hanging, other = (first, second) if first.says("hanging") else (second, first)
+    hanging.kill()
+    other.finish()
+    trials = trials_of(url)
+    check_full(trials)
+    check_retry(trials)
+
+
+def test_a_living_worker_keeps_its_trial(tmp_path):
+    from tests.training.search.toy_worker import supply_of
+
+    url = str(tmp_path / "study.log")
+    living, looking = open_storage(url), open_storage(url)
+    with supply_of(living, "toy", TOTAL).next_trial() as trial:
+        with supply_of(looking, "toy", TOTAL).next_trial() as other:
+            assert (trial.user_attrs[SLOT], other.user_attrs[SLOT]) == (0, 1)
+        living.close()  # as the end of its process
+        with supply_of(looking, "toy", TOTAL).next_trial() as other:
+            assert other.user_attrs[SLOT] == 0
+    looking.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("study.db", r"expected a journal file that ends in \.log"),
+        ("sqlite:///study.db", "SQLite loses trials"),
+        ("mysql://user:secret@host/base", r"--storage mysql://\.\.\.: expected postgresql"),
+    ],
+)
+def test_other_storages_are_refused(url, message):
+    with pytest.raises(SettingsError, match=message):
+        open_storage(url)
+
+
+# --- PostgreSQL -------------------------------------------------------------------------------------------------------
+
+
+def server_programs() -> Path | None:
+    """The folder of initdb and pg_ctl: on the path, or where Debian puts them."""
+    found = shutil.which("initdb")
+    if found is not None:
+        return Path(found).parent
+    return next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
+
+
+class Server:
+    """A PostgreSQL server with a data folder of its own; it refuses to run as root, so then it runs as nobody."""
+
+    def __init__(self, programs: Path, folder: Path) -> None:
+        self.programs, self.folder = programs, folder
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"postgresql+psycopg2://dispatch@127.0.0.1:{self.port}/postgres"
+        if os.geteuid() == 0:
+            shutil.chown(folder, "nobody")
+        self.run("initdb", "-U", "dispatch", "--auth=trust", "-E", "UTF8")
+        options = f"-p {self.port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+        self.control("start", "-o", options)
+
+    def run(self, program: str, *arguments: str) -> None:
+        command = [str(self.programs / program), "-D", str(self.folder / "data"), *arguments]
+        user = "nobody" if os.geteuid() == 0 else None
+        # the server would keep a pipe open, so its output goes to a file
+        with (self.folder / "output").open("a") as output:
+            done = subprocess.run(
+                command, user=user, extra_groups=[] if user else None, cwd="/", stdout=output, stderr=output
+            )
+        assert done.returncode == 0, (self.folder / "output").read_text()
+
+    def control(self, action: str, *arguments: str) -> None:
+        self.run("pg_ctl", "-w", "-l", str(self.folder / "data" / "server.log"), *arguments, action)
+
+    def restart_at_once(self) -> None:
+        """As after a crash: every connection is cut, whatever goes on in it."""
+        self.control("restart", "-m", "immediate")
+
+
+@pytest.fixture
+def server(tmp_path_factory):
+    pytest.importorskip("psycopg2", reason="no driver: pip install -r requirements-postgresql.txt")
+    programs = server_programs()
+    if programs is None:
+        pytest.skip("no PostgreSQL server on this machine (Debian: apt-get install postgresql)")
+    # not under tmp_path: its parents are closed to other users, and a server never runs as root
+    with tempfile.TemporaryDirectory(prefix="dispatch-postgresql-") as folder:
+        started = Server(programs, Path(folder))
+        yield started
+        started.control("stop", "-m", "immediate")
+
+
+def test_two_processes_on_postgresql_survive_a_restart_and_a_kill(server, start):
+    # both begin on an empty database: only one may create its tables
+    first, second = (start(server.url, "--hang-at", "1") for _ in range(2))
+    wait_until(lambda: first.says("hanging") or second.says("hanging"))
+    hanging, other = (first, second) if first.says("hanging") else (second, first)
+    server.restart_at_once()
+    wait_until(lambda: other.says(f"{TOTAL - 1} of {TOTAL} done"))  # the one that hangs still counts as running
+    assert all(RETRY_OF not in trial.user_attrs for trial in trials_of(server.url))
+    hanging.kill()
+    other.finish()
+    trials = trials_of(server.url)
+    check_full(trials)
+    check_retry(trials)
