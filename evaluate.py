@@ -37,6 +37,11 @@ def build_parser() -> argparse.ArgumentParser:
     which.add_argument(
         "--best-and-last", dest="checkpoints", action="store_const", const=["best", "last"], help="both, side by side"
     )
+    who.add_argument(
+        "--also-matching",
+        action="store_true",
+        help="let each maskable_dqn play a second time, its pair values inside a matching of drivers and bookings",
+    )
     who.add_argument("--compare-baseline", action="store_true", help="let the rules play beside the models")
     who.add_argument("--policies", nargs="+", metavar="NAME", help="only these rules (default: all)")
     where = parser.add_argument_group("what is played")
@@ -119,6 +124,12 @@ def evaluate(args: argparse.Namespace, argv: list[str] | None = None) -> tuple[A
         for i, model in enumerate(models):  # two zips may have the same name
             if any(other.name == model.name for other in models[:i]):
                 model.name = f"{model.name} #{i + 1}"
+    pools = pool_seeds(runs, [model.name for model in models])
+    if args.also_matching:
+        matched = [(run, with_matching(model)) for run, model in zip(runs, models, strict=True) if can_match(run)]
+        pools |= pool_seeds([run for run, _ in matched], [model.name for _, model in matched], ", matching")
+        models += [model for _, model in matched]
+        runs += [run for run, _ in matched]
     progress = Progress(len(models) + len(rules), len(cases))
     played = []
     for policy in [*models, *rules]:
@@ -142,7 +153,7 @@ def evaluate(args: argparse.Namespace, argv: list[str] | None = None) -> tuple[A
         objective=objective,
         models=played[: len(models)],
         rules=played[len(models) :],
-        pools=pool_seeds(runs, [model.name for model in models]),
+        pools=pools,
         notes=notes,
         about={
             "scenario_fingerprint": scenario.fingerprint(),
@@ -274,7 +285,19 @@ def make_env(env_id: str, scenario: Any, reward: str | None) -> Any:
     return env if reward is None else RewardWrapper(env, reward)
 
 
-def pool_seeds(runs: list[Any], names: list[str]) -> dict[str, list[str]]:
+def can_match(run: Any) -> bool:
+    return run.algo == "maskable_dqn"
+
+
+def with_matching(policy: Any) -> Any:
+    """The same model with its pair values inside a matching of drivers and bookings."""
+    from agents.hybrid import MatchingPolicy
+    from evaluation.models import ModelPolicy
+
+    return ModelPolicy(f"{policy.name}, matching", MatchingPolicy(policy.model), policy.reward_function)
+
+
+def pool_seeds(runs: list[Any], names: list[str], suffix: str = "") -> dict[str, list[str]]:
     """Models with the same settings but other training seeds, as one method each."""
     groups: dict[str, list[int]] = {}
     for i, run in enumerate(runs):
@@ -284,7 +307,7 @@ def pool_seeds(runs: list[Any], names: list[str]) -> dict[str, list[str]]:
         seeds = {runs[i].settings.get("seed") for i in members}
         if len(members) > 1 and len(seeds) == len(members):
             run = runs[members[0]]
-            name = f"{run.algo}, {len(members)} seeds ({run.checkpoint})"
+            name = f"{run.algo}, {len(members)} seeds ({run.checkpoint}){suffix}"
             while name in pools:
                 name += "'"
             pools[name] = [names[i] for i in members]

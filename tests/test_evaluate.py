@@ -223,6 +223,24 @@ def test_a_model_sees_the_reward_that_it_was_trained_on(tmp_path):
 RULE = "best_immediate_reward"
 
 
+def test_pair_values_play_inside_a_matching_too(tmp_path):
+    folders = []
+    for seed in (0, 1):
+        folder = tmp_path / f"Dispatch-v0_{seed}"
+        (folder / "Dispatch-v0").mkdir(parents=True)
+        settings = {"reward": "v2", "algo": "maskable_dqn", "env": "Dispatch-v0", "seed": seed}
+        (folder / "Dispatch-v0" / "resolved.yml").write_text(yaml.safe_dump(settings))
+        MaskableDQN(PairPolicy, make_env(), buffer_size=10, device="cpu", seed=seed).save(folder / "Dispatch-v0.zip")
+        folders.append(str(folder))
+    assert main(["--model", *folders, "--also-matching", "--output", str(tmp_path), *QUICK]) == 0
+    policies = json.loads((tmp_path / "evaluation.json").read_text())["policies"]
+    pools = {name for name, policy in policies.items() if policy.get("members")}
+    assert pools == {"maskable_dqn, 2 seeds (last)", "maskable_dqn, 2 seeds (last), matching"}
+    # An untrained pair network is the best immediate reward; matched, it gives some bookings to other drivers.
+    plain, matched = (policies[name]["reward_mean"] for name in sorted(pools))
+    assert plain != matched
+
+
 def test_a_file_that_is_no_model_is_refused(tmp_path, capsys):
     (tmp_path / "model.zip").write_text("hello")
     assert "not a model saved by Stable-Baselines3" in refused(capsys, "--model", str(tmp_path / "model.zip"))
