@@ -177,7 +177,7 @@ class Training:
 
 
 def trainings() -> dict[str, Training]:
-    """The default agent, the masked MLP and stock DQN on the same MLP: each with two updates of 256 per 64 decisions."""
+    """The default agent, the masked MLP, stock DQN on the same MLP; two updates of 256 per 64 decisions each."""
 
     def env() -> DispatchVecEnv:
         return DispatchVecEnv(64, "short_shift", RewardFunction.load("v2"), seed=0)
