@@ -14,7 +14,7 @@ help:
 	@echo "make results    the README's table on the short shift (hours; resumable)"
 	@echo "make real-days DATA=trips.csv   the README's table on real days (hours; resumable)"
 	@echo "make search     hyperparameter searches of V1 and V2, 50 trials each, and their checks (hours; resumable)"
-	@echo "make benchmark  decisions per second of simulator, environment and training"
+	@echo "make benchmark  how fast everything is, as ratios measured side by side (5 min): benchmarks.md"
 
 $(VENV)/.run: requirements.txt
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from envs.borrowed import borrow
 from envs.compiled import jit
 from envs.draws import mix, uniform
 from envs.records import NO_BOOKING, World
@@ -68,6 +69,7 @@ def random_actions(world: World, seed, actions):  # type: ignore[no-untyped-def]
 @jit
 def random_pairs(world: World, seed, may_wait, actions):  # type: ignore[no-untyped-def]
     """Uniform over the feasible pairs, and over waiting too when it may wait."""
+    world = borrow(world)
     num_slots = world.slots.shape[1]
     for b in range(len(actions)):
         actions[b] = 0

@@ -38,11 +38,20 @@ def _start_generated(world: World, rows, generator, rates, day_numbers):
 
 @jit
 def _step_and_observe(world: World, actions, scale_km, drivers, bookings, pairs, clock, mask):
-    """A decision and its observation, row by row: what one has touched is still at hand for the other."""
+    """
+    A decision and its observation, row by row: what one has touched is still at hand for the other.
+
+    False, with nothing done, when an action is outside of the action space.
+    """
     world = borrow(world)
+    num_actions = mask.shape[1]
+    for b in range(len(actions)):
+        if actions[b] < 0 or actions[b] >= num_actions:
+            return False
     for b in range(len(actions)):
         step_day(world, b, actions[b])
         write_observation(world, b, scale_km, drivers, bookings, pairs, clock, mask)
+    return True
 
 
 class DispatchBatch:
@@ -208,12 +217,15 @@ class DispatchBatch:
             Integers, shape (B,), each in [0, N * M].
         """
         actions = np.asarray(actions, np.int64)
-        if actions.shape != (self.batch_size,) or actions.min() < 0 or actions.max() >= self.action_space.n:
+        before = self.buffer_in_use
+        self.next_buffer()
+        if actions.shape != (self.batch_size,) or not _step_and_observe(
+            self.world, actions, self._scale_km, *self._observed_arrays()
+        ):
+            self.buffer_in_use = before
             raise ValueError(
                 f"actions: expected {self.batch_size} integers from 0 to {self.action_space.n - 1}, got {actions!r}."
             )
-        self.next_buffer()
-        _step_and_observe(self.world, actions, self._scale_km, *self._observed_arrays())
 
     def next_buffer(self) -> None:
         """From now on observations are written into the next set of arrays."""

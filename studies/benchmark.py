@@ -177,7 +177,7 @@ class Training:
 
 
 def trainings() -> dict[str, Training]:
-    """The default agent, the masked MLP and stock DQN on the same MLP, two updates of 256 per 64 decisions each."""
+    """The default agent, the masked MLP, stock DQN on the same MLP; two updates of 256 per 64 decisions each."""
 
     def env() -> DispatchVecEnv:
         return DispatchVecEnv(64, "short_shift", RewardFunction.load("v2"), seed=0)
@@ -198,6 +198,54 @@ def matmul_gflops() -> float:
     for _ in range(10):
         a @ b
     return 10 * 2 * 1024**3 / (time.perf_counter() - begun) / 1e9
+
+
+# --- decisions ------------------------------------------------------------------------------------------------------
+LATENCY_SIZES: dict[str, tuple[dict[str, Any], int, Target]] = {
+    # size: days with so many bookings at once that the slots are full, decisions per round, bound on p99 [ms]
+    "5x15": ({"num_initial": [15, 15]}, 240, Target(1, True)),
+    "50x200": ({"num_drivers": 50, "max_bookings": 200, "num_initial": [200, 200]}, 48, Target(10, True)),
+    "200x1000": ({"num_drivers": 200, "max_bookings": 1000, "num_initial": [1000, 1000]}, 8, Target(50, True)),
+}
+
+
+class Decisions:
+    """Times of single decisions of the pair network [ms]; weights don't matter for them, so it is untrained."""
+
+    def __init__(self, overrides: dict[str, Any], num_decisions: int) -> None:
+        self.env = DispatchVecEnv(1, "short_shift", RewardFunction.load("v2"), seed=0, **overrides)
+        self.model = MaskableDQN("PairPolicy", self.env, device="cpu", buffer_size=2)
+        self.num_decisions = num_decisions
+        self.times_ms: list[float] = []
+        self.observation: Any = self.env.reset()
+
+    def rate(self) -> float:
+        """Decisions per second of one round; where one action is feasible the network isn't asked, nor counted."""
+        times = []
+        while len(times) < self.num_decisions:
+            begun = time.perf_counter()
+            actions, _ = self.model.predict(self.observation, deterministic=True)
+            if self.observation["action_mask"].sum() > 1:
+                times.append(1e3 * (time.perf_counter() - begun))
+            self.observation, _, _, _ = self.env.step(actions)
+        self.times_ms += times
+        return 1e3 / float(np.mean(times))
+
+
+def large_day(num_drivers: int, num_bookings: int, num_slots: int) -> float:
+    """Seconds for one operating day, simulator and network on one core, plan improvement off."""
+    legs_per_driver = 4.75  # at load 1, see the scenario
+    overrides = {"num_drivers": num_drivers, "max_bookings": num_slots, "plan_improvement": False}
+    load = num_bookings / num_drivers / legs_per_driver
+    env = DispatchVecEnv(1, "operating_day", RewardFunction.load("v3"), seed=0, load=load, **overrides)
+    model = MaskableDQN("PairPolicy", env, device="cpu", buffer_size=2)
+    observation: Any = env.reset()
+    begun, is_done = time.perf_counter(), False
+    while not is_done:
+        actions, _ = model.predict(observation, deterministic=True)
+        observation, _, dones, _ = env.step(actions)
+        is_done = bool(dones[0])
+    return time.perf_counter() - begun
 
 
 # --- growth ---------------------------------------------------------------------------------------------------------
@@ -234,10 +282,9 @@ def rates() -> dict[str, Measure]:
     for size, overrides in SIZES.items():
         few, many = num_days[size]
         for batch_size in BATCH_SIZES:
-            if batch_size * len(overrides) <= 1024 * 4 and (size, batch_size) != ("50x200", 1024):
-                found[f"simulator_{size}_b{batch_size}"] = simulator(
-                    overrides, batch_size, many if batch_size > 1 else few
-                )
+            if (size, batch_size) != ("50x200", 1024):  # 3 GB of pairs, and one round would take minutes
+                days = many if batch_size > 1 else few
+                found[f"simulator_{size}_b{batch_size}"] = simulator(overrides, batch_size, days)
         found[f"plain_python_{size}"] = plain_python(overrides, {"5x15": 64, "20x60": 4, "50x200": 1}[size])
         found[f"vec_env_{size}_b64"] = vec_env(DispatchVecEnv(64, "short_shift", reward, seed=0, **overrides), 20_000)
         num_envs = 8 if size == "50x200" else 64
@@ -269,6 +316,8 @@ def measured(num_rounds: int) -> list[dict[str, Any]]:
     """All rows of the table."""
     print("compiling and warming up ...", flush=True)
     measures, agents, series = rates(), trainings(), growth()
+    deciders = {size: Decisions(overrides, count) for size, (overrides, count, _) in LATENCY_SIZES.items()}
+    measures |= {f"decision_{size}": decider.rate for size, decider in deciders.items()}
     measures |= {f"transitions_{name}": agent.rate for name, agent in agents.items()}
     measures["matmul"] = matmul_gflops
     for name, points in series.items():
@@ -278,6 +327,8 @@ def measured(num_rounds: int) -> list[dict[str, Any]]:
     for agent in agents.values():
         agent.updates_per_s.clear()
         agent.env_shares.clear()
+    for decider in deciders.values():
+        decider.times_ms.clear()
     values: dict[str, list[float]] = {name: [] for name in measures}
     for _ in tqdm(range(num_rounds), desc="rounds"):
         for name, measure in measures.items():
@@ -294,6 +345,11 @@ def measured(num_rounds: int) -> list[dict[str, Any]]:
         shares = np.array(values[f"updates_{name}"]) * flop / (np.array(values["matmul"]) * 1e9)
         target = None if bound is None else Target(bound)
         rows.append(row(f"training_share_of_flop_floor_{label}", float(np.median(shares)), "share", target))
+    for size, decider in deciders.items():
+        rows.append(row(f"decision_p50_ms_{size}", float(np.percentile(decider.times_ms, 50)), "ms"))
+        rows.append(
+            row(f"decision_p99_ms_{size}", float(np.percentile(decider.times_ms, 99)), "ms", LATENCY_SIZES[size][2])
+        )
     rows.append(row("replay_bytes_5x15", replay_bytes("5x15"), "B/transition", Target(2_000, True)))
     rows.append(row("replay_bytes_20x60", replay_bytes("20x60"), "B/transition", Target(20_000, True)))
     for name, points in series.items():
@@ -338,6 +394,9 @@ def processor() -> str:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5, help="rounds per measurement (default: 5)")
+    parser.add_argument(
+        "--large-day", action="store_true", help="also dispatch a day of 500 drivers and 5000 bookings (many minutes)"
+    )
     parser.add_argument("--output", type=Path, default=ROOT, help="folder of the table (default: this repository)")
     parser.add_argument("--history", type=Path, default=ROOT / "results/benchmark", help="default: results/benchmark")
     args = parser.parse_args(argv)
@@ -345,6 +404,8 @@ def main(argv: list[str] | None = None) -> int:
     latest = args.output / "benchmarks.json"
     before = {entry["name"]: entry["value"] for entry in json.loads(latest.read_text())} if latest.exists() else {}
     rows = measured(args.rounds)
+    if args.large_day:
+        rows.append(row("day_500x5000_min", large_day(500, 5000, 60) / 60.0, "min", Target(5, True)))
     text = table(rows, before, args.rounds)
     args.output.mkdir(parents=True, exist_ok=True)
     args.history.mkdir(parents=True, exist_ok=True)
