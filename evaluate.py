@@ -34,7 +34,11 @@ def build_parser() -> argparse.ArgumentParser:
         "--best-and-last", dest="checkpoints", action="store_const", const=["best", "last"], help="both, side by side"
     )
     who.add_argument("--compare-baseline", action="store_true", help="let the rules play beside the models")
-    who.add_argument("--policies", nargs="+", metavar="NAME", help="only these rules (default: all)")
+    who.add_argument(
+        "--policies", nargs="+", metavar="NAME", help="only these rules or re-planners (default: all rules)"
+    )
+    who.add_argument("--replan-ms", type=float, default=100.0, help="re-planners: time limit of the solver per decision")
+    who.add_argument("--replan-seed", type=int, default=0, help="re-planners: seed of the solver")
     where = parser.add_argument_group("what is played")
     where.add_argument("--env", help="id (default: the model's, else Dispatch-v0, with --days-from DispatchDay-v0)")
     where.add_argument("--scenario", help="name or path (default: the model's or the environment's)")
@@ -159,11 +163,11 @@ def describe_rules() -> str:
     """Each rule with what it sees and does."""
     import textwrap
 
-    from baselines import RULES
+    from baselines import REPLANNERS, RULES
     from baselines.rules import TunableRule
 
     lines = []
-    for rule in RULES:
+    for rule in (*RULES, *REPLANNERS):
         sees = "sees the backlog" if rule.sees_backlog else "sees the slots only"
         traits = [sees, *(["needs a reward"] if rule.needs_reward else [])]
         traits += ["tuned"] if issubclass(rule, TunableRule) else []
@@ -213,6 +217,7 @@ def choose_rules(
     """The rules that play, notes about them, and the settings of those that have any."""
     from baselines import make_rules, tuned_settings
     from baselines.rules import TunableRule
+    from baselines.solvers import SolverMissing
     from evaluation.setup import SetupError
 
     if args.model and not args.compare_baseline and not args.policies:
@@ -225,8 +230,15 @@ def choose_rules(
         objective=objective,
     )
     try:
-        rules = make_rules(args.policies, tuned, has_reward=reward is not None)
-    except ValueError as error:
+        rules = make_rules(
+            args.policies,
+            tuned,
+            has_reward=reward is not None,
+            judged_by=objective,
+            replan_ms=args.replan_ms,
+            replan_seed=args.replan_seed,
+        )
+    except (ValueError, SolverMissing) as error:
         raise SetupError(f"--policies: {error}") from error
     untuned = [rule.name for rule in rules if isinstance(rule, TunableRule) and rule.name not in tuned]
     notes = []

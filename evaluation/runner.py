@@ -218,6 +218,14 @@ def play(
             margins += [_margin_chf(world, b) for b in range(len(wave))]
         if on_progress is not None:
             on_progress(first + len(wave))
+    # A policy that decides row by row has timed itself; asking it again on other days would take as long again.
+    own_seconds = getattr(policy, "decision_seconds", None)
+    if not measure_latency:
+        latency_ms = (np.nan, np.nan)
+    elif own_seconds:
+        latency_ms = percentiles_ms(own_seconds)
+    else:
+        latency_ms = time_decisions(policy, cases, scenario, reward)
     all_terms = np.concatenate(term_rows)
     kpis = {name: np.array([row[name] for row in columns]) for name in KPI_NAMES}
     if with_margin:
@@ -228,7 +236,7 @@ def play(
         kpis=kpis,
         reward=np.concatenate(totals) if arena.payer is not None else np.full(len(cases), np.nan),
         terms={name: all_terms[:, t] for t, name in enumerate(arena.term_names)},
-        latency_ms=time_decisions(policy, cases, scenario, reward) if measure_latency else (np.nan, np.nan),
+        latency_ms=latency_ms,
     )
 
 
@@ -264,6 +272,11 @@ def time_decisions(
         arena.run(policy, seconds)
         if len(seconds) >= LATENCY_DECISIONS:
             break
+    return percentiles_ms(seconds)
+
+
+def percentiles_ms(seconds: Sequence[float]) -> tuple[float, float]:
+    """Median and 99th percentile in milliseconds; nan without any."""
     if not seconds:
         return float("nan"), float("nan")
     p50, p99 = np.percentile(np.array(seconds) * 1000.0, [50, 99])
