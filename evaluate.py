@@ -37,7 +37,9 @@ def build_parser() -> argparse.ArgumentParser:
     who.add_argument(
         "--policies", nargs="+", metavar="NAME", help="only these rules or re-planners (default: all rules)"
     )
-    who.add_argument("--replan-ms", type=float, default=100.0, help="re-planners: time limit of the solver per decision")
+    who.add_argument(
+        "--replan-ms", type=float, default=100.0, help="re-planners: time limit of the solver per decision"
+    )
     who.add_argument("--replan-seed", type=int, default=0, help="re-planners: seed of the solver")
     where = parser.add_argument_group("what is played")
     where.add_argument("--env", help="id (default: the model's, else Dispatch-v0, with --days-from DispatchDay-v0)")
@@ -64,6 +66,17 @@ def build_parser() -> argparse.ArgumentParser:
     out.add_argument(
         "--output", metavar="DIR", help="for the files (default: the model's run folder, else logs/evaluation)"
     )
+    out.add_argument(
+        "--hindsight",
+        type=int,
+        nargs="?",
+        const=10_000,
+        metavar="ITERATIONS",
+        help="also plan each day with hindsight, with so many iterations (10000), and show the gap to it; kept in "
+        "logs/hindsight",
+    )
+    out.add_argument("--bound", type=float, default=0.0, metavar="SECONDS", help="and prove a bound, so long a day")
+    out.add_argument("--all-pairs", action="store_true", help="say who is significantly better than whom")
     out.add_argument("--no-latency", action="store_true", help="don't measure the time per decision")
     return parser
 
@@ -90,6 +103,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def evaluate(args: argparse.Namespace, argv: list[str] | None = None) -> tuple[Any, Path]:
     """Resolve the arguments, let everybody play, and return the Evaluation and the folder for its files."""
+    from baselines.replanners import Replanner
     from evaluation.models import find_run, load_policy
     from evaluation.report import Evaluation
     from evaluation.runner import num_rows_for, play
@@ -118,7 +132,7 @@ def evaluate(args: argparse.Namespace, argv: list[str] | None = None) -> tuple[A
         for i, model in enumerate(models):  # two zips may have the same name
             if any(other.name == model.name for other in models[:i]):
                 model.name = f"{model.name} #{i + 1}"
-    progress = Progress(len(models) + len(rules), len(cases))
+    progress = Progress(len(models) + len(rules) + bool(args.hindsight), len(cases))
     played = []
     for policy in [*models, *rules]:
         played.append(
@@ -133,6 +147,13 @@ def evaluate(args: argparse.Namespace, argv: list[str] | None = None) -> tuple[A
                 on_progress=progress.of(policy.name),
             )
         )
+    reference = None
+    if args.hindsight:
+        from evaluation.gap import make_reference
+
+        reference = make_reference(
+            cases, played, scenario, reward, objective, args.hindsight, args.bound, on_progress=progress.of("hindsight")
+        )
     progress.finish()
     evaluation = Evaluation(
         env_id=env_id,
@@ -143,6 +164,9 @@ def evaluate(args: argparse.Namespace, argv: list[str] | None = None) -> tuple[A
         rules=played[len(models) :],
         pools=pool_seeds(runs, [model.name for model in models]),
         notes=notes,
+        replanners=[rule.name for rule in rules if isinstance(rule, Replanner)],
+        reference=reference,
+        compares_all=args.all_pairs,
         about={
             "scenario_fingerprint": scenario.fingerprint(),
             "num_drivers": scenario.num_drivers,
@@ -150,6 +174,8 @@ def evaluate(args: argparse.Namespace, argv: list[str] | None = None) -> tuple[A
             "plan_improvement": scenario.rules.plan_improvement,
             "max_lateness_min": scenario.rules.max_lateness_min,
             "rule_settings": settings,
+            "replan_ms": args.replan_ms,
+            "replan_seed": args.replan_seed,
             "models": {model.name: str(run.path) for model, run in zip(models, runs, strict=True)},
             "command": " ".join(["evaluate.py", *(sys.argv[1:] if argv is None else argv)]),
             **commit_and_versions(),

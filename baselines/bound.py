@@ -1,8 +1,8 @@
 """
 A true bound: no plan of a day, not even one made with hindsight, can be worth more.
 
-The day as set packing: choose a route for each driver so that no booking is served twice. Its linear relaxation is solved
-by column generation: HiGHS (through scipy) for the master, and an exact elementary labelling of routes in the
+The day as set packing: choose a route for each driver so that no booking is served twice. Its linear relaxation is
+solved by column generation: HiGHS (through scipy) for the master, and an exact elementary labelling of routes in the
 simulator's own travel for the pricing (Desrochers, Desrosiers and Solomon 1992; Feillet et al. 2004). Every round also
 gives a bound (Lagrange's: the master's duals and the best reduced cost of each kind of driver), so what is returned is
 true even when the budget ends before the last column is found.
@@ -111,9 +111,7 @@ def price_routes(world: World, b, objective, weights, plan, rows, limits, n, dua
                     continue
                 previous = start if parent.booking < 0 else rows[parent.booking]
                 km, work = approach(world, b, n, previous, k)
-                depart, pickup, dropoff = schedule_trip(
-                    world, b, n, k, max(parent.free_min, plan.ready_min[k]), work
-                )
+                depart, pickup, dropoff = schedule_trip(world, b, n, k, max(parent.free_min, plan.ready_min[k]), work)
                 if pickup > limits[r] or dropoff > shift_end:
                     continue
                 gain = planning.trip_worth(world, b, o, w, plan, n, k, depart, pickup, dropoff, km, out)
@@ -199,7 +197,7 @@ class BoundSearch:
         self.at_booking = np.zeros(max(1, len(self.rows)), np.int32)
         self.crowds, self.room = self._crowds()
         # Columns: kind, worth, indices of bookings.
-        self.columns: list[tuple[int, float, tuple[int, ...]]] = []
+        self.columns: list[tuple[int, float, tuple[int, ...]]] = [(0, 0.0, ())]  # a driver who stays at home
         self._known: set[tuple[int, tuple[int, ...]]] = set()
 
     def _crowds(self) -> tuple[Any, Any]:
@@ -244,7 +242,7 @@ class BoundSearch:
             self.columns.append((kind, worth, members))
 
     def _constraints(self) -> tuple[Any, Any]:
-        """Matrix and right side of: each booking once, each kind of driver as often as there are, crowds in their ticks"""
+        """Matrix and right side: each booking once, each kind of driver as often as there is, crowds in ticks."""
         from scipy.sparse import csc_matrix, vstack
 
         size = len(self.rows)

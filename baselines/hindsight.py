@@ -3,8 +3,8 @@ The hindsight plan: the best plan of a day known from its opening on, under the 
 
 Nobody leaves for a booking before the tick at which it would become known, travel and shifts are the simulator's. What
 a plan is worth is what its replay through the simulator comes to, ticks and all. It is the best of the project's own
-search, of PyVRP where that is installed, and of every online plan that it is shown; so no policy beats it on a day whose
-plan it has seen. ``baselines.bound`` says how far from the best possible it can be at most.
+search, of PyVRP where that is installed, and of every online plan that it is shown; so no policy beats it on a day
+whose plan it has seen. ``baselines.bound`` says how far from the best possible it can be at most.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Hindsight:
 
 
 class PlanFollower(Policy):
-    """Carries out a plan made beforehand, for the day in the only row; each booking is assigned as late as it can be."""
+    """Carries out a plan made beforehand, for the day in the only row; each booking is assigned at its tick."""
 
     name = "plan_follower"
     description = "Carries out a given plan."
@@ -106,7 +106,9 @@ class Planner:
         Bookings that no shift can serve: they don't count in the cost.
     """
 
-    def __init__(self, day: Any, scenario: Scenario, reward: str | None, objective: str, num_unservable: int = 0) -> None:
+    def __init__(
+        self, day: Any, scenario: Scenario, reward: str | None, objective: str, num_unservable: int = 0
+    ) -> None:
         self.day, self.scenario, self.objective = day, scenario, objective
         self.num_unservable = num_unservable
         self.batch = DispatchBatch(scenario, 1)
@@ -191,8 +193,8 @@ class Planner:
 
     def replay(self, routes: Routes) -> tuple[float, Routes]:
         """Carry the plan out in the simulator: its value by the objective, and the trips that were really made."""
-        from envs.kpis import episode_kpis
         from envs.decisions import step_days
+        from envs.kpis import episode_kpis
 
         batch = DispatchBatch(self.scenario, 1)
         batch.load_day(0, self.day)
@@ -212,7 +214,14 @@ class Planner:
         """Names day, rules and objective: what a cached plan belongs to."""
         sha = hashlib.sha256(f"{_FORMAT} {self.scenario.fingerprint()} {self.objective}".encode())
         bookings = self.world.bookings[0, : self.num_bookings]
-        for name in ("release_min", "earliest_pickup_min", "latest_pickup_min", "pickup_xyz", "dropoff_xyz", "ride_work"):
+        for name in (
+            "release_min",
+            "earliest_pickup_min",
+            "latest_pickup_min",
+            "pickup_xyz",
+            "dropoff_xyz",
+            "ride_work",
+        ):
             sha.update(np.ascontiguousarray(bookings[name]).tobytes())
         for name in ("priority", "leg", "is_wheelchair"):
             sha.update(np.ascontiguousarray(bookings[name]).tobytes())

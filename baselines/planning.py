@@ -375,7 +375,7 @@ def assignment_ticks(world: World, b, plan, first_tick, last_tick):
 
 @jit
 def insert_missing(world: World, b, objective, weights, plan, rows):
-    """Put each booking of ``rows`` that the plan lacks where it gains most, by latest pickup; return the plan's worth."""
+    """Put each booking of ``rows`` that the plan lacks where it gains most, by latest pickup; return the worth."""
     world = borrow(world)
     plan = borrow(plan)
     o, w = objective[0], weights[0]

@@ -7,7 +7,6 @@ previous plan, into which new bookings are inserted greedily; that plan also sta
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, ClassVar
@@ -18,15 +17,20 @@ from baselines import planning
 from baselines.kernels import load_half_hours
 from baselines.policy import IntArray
 from baselines.rules import TunableRule
-from baselines.solvers import OrTools, PyVrp, Routes, RoutingProblem, Solver, Vroom
+from baselines.solvers import OrTools, PyVrp, RoutingProblem, Solver, Vroom
 from envs.compiled import jit
 from envs.decisions import refresh
-from envs.plans import EPSILON_MIN, has_room, insert_trip, remove_open
+from envs.plans import has_room, insert_trip, remove_open
 from envs.records import World
 from reward.weights import WEIGHTS_DTYPE
 
 DEFAULT_LIMIT_MS = 100.0  # per decision
 ITERATIONS_PER_MS = 30.0  # of the compiled search: about what a core does on real days
+_COMMON = (
+    "Plans all open bookings anew at every tick, the backlog included (with one decision per tick: those in the "
+    "slots), from its previous plan on, with tuned prices for driver time; assigns a booking to the driver of its plan "
+    "when the trip must begin, or the booking would expire, before the next tick, and waits until then."
+)
 _COSTS = {"cost": (1.0, 0.0, 300.0), "cost_with_lateness": (1.0, 5.0, 300.0)}  # per deadhead min, late min, lost
 
 
@@ -132,7 +136,7 @@ class Replanner(TunableRule):
         one_per_tick = int(world.rules["decisions_per_tick"][0]) == 1
         if now > held.now_min:
             held.now_min = now
-            plan, rows = self._plan(world, b, payer, held, slots_only=one_per_tick)
+            plan = self._plan(world, b, payer, held, slots_only=one_per_tick)
             held.due = due_trips(world, b, plan, one_per_tick, self._settings["early_min"])
             held.trips = [plan.trips[n, : plan.lens[n]].tolist() for n in range(len(plan.lens))]
         num_slots = batch.max_bookings
@@ -147,9 +151,7 @@ class Replanner(TunableRule):
                 assign_last(world, b, n, k)
         return 0
 
-    def _plan(
-        self, world: World, b: int, payer: Any, held: _Held, slots_only: bool
-    ) -> tuple[planning.Plan, np.ndarray]:
+    def _plan(self, world: World, b: int, payer: Any, held: _Held, slots_only: bool) -> planning.Plan:
         clock = world.clocks[b]
         rows = world.slots[b] if slots_only else world.open_rows[b, : int(clock["num_open"])]
         rows = rows[rows >= 0].astype(np.int32)
@@ -172,7 +174,7 @@ class Replanner(TunableRule):
         worth = planning.insert_missing(world, b, objective, weights, plan, rows)
         if len(rows):
             self._improve(world, b, objective, weights, plan, rows, worth)
-        return plan, rows
+        return plan
 
     def _price_of_time(self, world: World, b: int) -> float:
         """Per minute of driver time: linear from opening to closing, and more the more the drivers are booked out."""
@@ -255,8 +257,8 @@ def due_trips(
     (driver, booking) of the trips that can't wait until the next tick, in the order in which they must be assigned.
 
     A trip can't wait when it would begin before the next tick, when its booking would expire, or when the day would
-    close; nor can the trips ahead of such a one. ``early_min`` moves that moment forward. With one decision per tick, a trip is due as soon as all the trips up
-    to its last tick need every tick that is left.
+    close; nor can the trips ahead of such a one. ``early_min`` moves that moment forward. With one decision per tick, a
+    trip is due as soon as all the trips up to its last tick need every tick that is left.
     """
     clock = world.clocks[b]
     num_drivers, tick_min = int(clock["num_drivers"]), float(world.rules["tick_min"][0])
@@ -292,7 +294,7 @@ def assign_last(world: World, b, n, k):  # type: ignore[no-untyped-def]
 class ReplanPyVrp(Replanner):
     name = "replan_pyvrp"
     solver_name = "pyvrp"
-    description = "Plans all open bookings anew with PyVRP at every tick, assigns each as late as it can. See README."
+    description = f"{_COMMON} Solver: PyVRP, iterated local search; knows lateness and promptness in steps."
 
     def make_solver(self) -> Solver:
         return PyVrp(self.time_limit_ms, self.seed)
@@ -301,7 +303,9 @@ class ReplanPyVrp(Replanner):
 class ReplanVroom(Replanner):
     name = "replan_vroom"
     solver_name = "vroom"
-    description = "Plans all open bookings anew with VROOM at every tick, assigns each as late as it can. See README."
+    description = (
+        f"{_COMMON} Solver: VROOM; serves as much as it can by priority before it looks at costs, and knows one window."
+    )
 
     def make_solver(self) -> Solver:
         return Vroom(self.time_limit_ms, self.seed)
@@ -310,7 +314,7 @@ class ReplanVroom(Replanner):
 class ReplanOrTools(Replanner):
     name = "replan_ortools"
     solver_name = "ortools"
-    description = "Plans all open bookings anew with OR-Tools at every tick, assigns each as late as it can."
+    description = f"{_COMMON} Solver: OR-Tools, guided local search; knows lateness and promptness in steps."
 
     def make_solver(self) -> Solver:
         return OrTools(self.time_limit_ms, self.seed)
@@ -320,8 +324,8 @@ class ReplanSearch(Replanner):
     name = "replan_search"
     solver_name = "search"
     description = (
-        "Plans all open bookings anew at every tick with the project's own ruin and recreate, which knows the "
-        "simulator's travel and the exact worth of every pickup time; its budget is a number of iterations."
+        f"{_COMMON} Solver: the project's own ruin and recreate, which knows the simulator's travel and the exact worth "
+        "of every pickup time; its budget is a number of iterations, not a time."
     )
 
     def make_solver(self) -> Solver | None:

@@ -143,7 +143,7 @@ class PyVrp:
         matrices = []
         for extra in extras:
             matrix = costs.copy()
-            matrix[:-1, -1 - num_bookings : -1] += int(round((extra - extras[0]) * SCALE))
+            matrix[:-1, -1 - num_bookings : -1] += round((extra - extras[0]) * SCALE)
             matrices.append(matrix)
         offset -= extras[0]
         for matrix in (durations, *matrices):
@@ -162,7 +162,7 @@ class PyVrp:
                 service_duration=int(np.ceil(problem.service_min[r] * SCALE)),
                 tw_early=int(np.ceil(problem.earliest_min[r] * SCALE)),
                 tw_late=max(int(end * SCALE), int(np.ceil(problem.earliest_min[r] * SCALE))),
-                prize=max(0, int(round((worth + offset) * SCALE))),
+                prize=max(0, round((worth + offset) * SCALE)),
                 required=False,
                 group=group_of.get(r),
             )
@@ -210,9 +210,7 @@ class PyVrp:
         routes_of: Routes = [[] for _ in range(problem.num_drivers)]
         for route in result.best.routes():
             routes_of[drivers[route.vehicle_type()]] = [
-                clients[activity.idx].location - problem.num_drivers
-                for activity in route
-                if activity.is_client()
+                clients[activity.idx].location - problem.num_drivers for activity in route if activity.is_client()
             ]
         return routes_of
 
@@ -341,7 +339,7 @@ class OrTools:
             extra = float(problem.driver_cost[n])
             if extra not in cost_index:
                 matrix = costs.copy()
-                matrix[:-1, num_starts:-1] += int(round(extra * SCALE))
+                matrix[:-1, num_starts:-1] += round(extra * SCALE)
                 cost_index[extra] = routing.RegisterTransitMatrix(matrix.tolist())
             routing.SetArcCostEvaluatorOfVehicle(cost_index[extra], v)
         moments = [problem.end_min[drivers].max(), problem.start_min[drivers].max(), np.nanmax(problem.ends_min)]
@@ -363,7 +361,7 @@ class OrTools:
         for r in range(problem.num_bookings):
             nodes = np.flatnonzero(booking_of == r)
             if len(nodes):
-                penalty = max(0, int(round((best[r] + offset) * SCALE)))
+                penalty = max(0, round((best[r] + offset) * SCALE))
                 routing.AddDisjunction([manager.NodeToIndex(num_starts + int(i)) for i in nodes], penalty)
         parameters = self._pywrapcp.DefaultRoutingSearchParameters()
         parameters.first_solution_strategy = self._enums.FirstSolutionStrategy.PARALLEL_CHEAPEST_INSERTION

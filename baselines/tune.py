@@ -184,7 +184,9 @@ def tune(args: argparse.Namespace, argv: list[str] | None = None) -> Entry:
 
         values, best, untuned = tune_rule(
             rule,
-            lambda candidate: OBJECTIVES[objective] * float(np.nanmean(replay.play(candidate, objective, args.replan_ms))),
+            lambda candidate: (
+                OBJECTIVES[objective] * float(np.nanmean(replay.play(candidate, objective, args.replan_ms)))
+            ),
             num_trials,
             seed=args.seed,
             starts=starts,
