@@ -324,8 +324,8 @@ class ReplanSearch(Replanner):
     name = "replan_search"
     solver_name = "search"
     description = (
-        f"{_COMMON} Solver: the project's own ruin and recreate, which knows the simulator's travel and the exact worth "
-        "of every pickup time; its budget is a number of iterations, not a time."
+        f"{_COMMON} Solver: the project's own ruin and recreate, which knows the simulator's travel and the exact "
+        "worth of every pickup time; its budget is a number of iterations, not a time."
     )
 
     def make_solver(self) -> Solver | None:
