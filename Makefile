@@ -21,10 +21,10 @@ $(VENV)/.run: requirements.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements.txt
 	@touch $@
 
-$(VENV)/.dev: requirements.txt requirements-dev.txt
+$(VENV)/.dev: requirements.txt requirements-dev.txt requirements-solvers.txt
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements-dev.txt
-	@touch $@ $(VENV)/.run
+	@touch $@ $(VENV)/.run $(VENV)/.solvers
 
 $(VENV)/.solvers: $(VENV)/.run requirements-solvers.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements-solvers.txt
