@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # One thread per process is fastest on small networks; two processes use two cores.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help run test test-slow check lint type format benchmark results real-days search clean
+.PHONY: help run test test-slow check lint type format benchmark results real-days opponents search clean
 
 help:
 	@echo "make run        set up, train V2 with stock DQN, evaluate it against all rules (under 15 min)"
@@ -13,6 +13,7 @@ help:
 	@echo "make check      ruff, mypy, tests"
 	@echo "make results    the README's table on the short shift (hours; resumable)"
 	@echo "make real-days DATA=trips.csv   the README's table on real days (hours; resumable)"
+	@echo "make opponents DATA=trips.csv   re-planners, hindsight and gaps, reduced size (half an hour; resumable)"
 	@echo "make search     hyperparameter searches of V1 and V2, 50 trials each, and their checks (hours; resumable)"
 	@echo "make benchmark  how fast everything is, as ratios measured side by side (5 min): benchmarks.md"
 
@@ -21,10 +22,14 @@ $(VENV)/.run: requirements.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements.txt
 	@touch $@
 
-$(VENV)/.dev: requirements.txt requirements-dev.txt requirements-postgresql.txt
+$(VENV)/.dev: requirements.txt requirements-dev.txt requirements-postgresql.txt requirements-solvers.txt
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements-dev.txt
-	@touch $@ $(VENV)/.run
+	@touch $@ $(VENV)/.run $(VENV)/.solvers
+
+$(VENV)/.solvers: $(VENV)/.run requirements-solvers.txt
+	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements-solvers.txt
+	@touch $@
 
 run: $(VENV)/.run
 	$(BIN)/python train.py --reward v2 --algo dqn --hyperparams-block Dispatch-v0-quick -P --verbose 0 -f logs/first-run
@@ -60,6 +65,10 @@ real-days: $(VENV)/.run
 
 search: $(VENV)/.run
 	$(BIN)/python -m studies.search --pruning-check --speed-check
+
+# ARGS: options of the study, such as --models-short trained-agents/v2-short-shift-seed*
+opponents: $(VENV)/.solvers
+	$(BIN)/python -m studies.opponents $(DATA) $(ARGS)
 
 clean:
 	rm -rf .numba_cache .pytest_cache .mypy_cache .ruff_cache

@@ -43,7 +43,13 @@ def build_parser() -> argparse.ArgumentParser:
         help="let each maskable_dqn play a second time, its pair values inside a matching of drivers and bookings",
     )
     who.add_argument("--compare-baseline", action="store_true", help="let the rules play beside the models")
-    who.add_argument("--policies", nargs="+", metavar="NAME", help="only these rules (default: all)")
+    who.add_argument(
+        "--policies", nargs="+", metavar="NAME", help="only these rules or re-planners (default: all rules)"
+    )
+    who.add_argument(
+        "--replan-ms", type=float, default=100.0, help="re-planners: time limit of the solver per decision"
+    )
+    who.add_argument("--replan-seed", type=int, default=0, help="re-planners: seed of the solver")
     where = parser.add_argument_group("what is played")
     where.add_argument("--env", help="id (default: the model's, else Dispatch-v0, with --days-from DispatchDay-v0)")
     where.add_argument("--scenario", help="name or path (default: the model's or the environment's)")
@@ -69,6 +75,17 @@ def build_parser() -> argparse.ArgumentParser:
     out.add_argument(
         "--output", metavar="DIR", help="for the files (default: the model's run folder, else logs/evaluation)"
     )
+    out.add_argument(
+        "--hindsight",
+        type=int,
+        nargs="?",
+        const=10_000,
+        metavar="ITERATIONS",
+        help="also plan each day with hindsight, with so many iterations (10000), and show the gap to it; kept in "
+        "logs/hindsight",
+    )
+    out.add_argument("--bound", type=float, default=0.0, metavar="SECONDS", help="and prove a bound, so long a day")
+    out.add_argument("--all-pairs", action="store_true", help="say who is significantly better than whom")
     out.add_argument("--no-latency", action="store_true", help="don't measure the time per decision")
     return parser
 
@@ -95,6 +112,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def evaluate(args: argparse.Namespace, argv: list[str] | None = None) -> tuple[Any, Path]:
     """Resolve the arguments, let everybody play, and return the Evaluation and the folder for its files."""
+    from baselines.replanners import Replanner
     from evaluation.models import by_name, find_run, load_policy
     from evaluation.report import Evaluation
     from evaluation.runner import num_rows_for, play
@@ -130,7 +148,7 @@ def evaluate(args: argparse.Namespace, argv: list[str] | None = None) -> tuple[A
         pools |= pool_seeds([run for run, _ in matched], [model.name for _, model in matched], ", matching")
         models += [model for _, model in matched]
         runs += [run for run, _ in matched]
-    progress = Progress(len(models) + len(rules), len(cases))
+    progress = Progress(len(models) + len(rules) + bool(args.hindsight), len(cases))
     played = []
     for policy in [*models, *rules]:
         played.append(
@@ -145,6 +163,13 @@ def evaluate(args: argparse.Namespace, argv: list[str] | None = None) -> tuple[A
                 on_progress=progress.of(policy.name),
             )
         )
+    reference = None
+    if args.hindsight:
+        from evaluation.gap import make_reference
+
+        reference = make_reference(
+            cases, played, scenario, reward, objective, args.hindsight, args.bound, on_progress=progress.of("hindsight")
+        )
     progress.finish()
     evaluation = Evaluation(
         env_id=env_id,
@@ -155,6 +180,9 @@ def evaluate(args: argparse.Namespace, argv: list[str] | None = None) -> tuple[A
         rules=played[len(models) :],
         pools=pools,
         notes=notes,
+        replanners=[rule.name for rule in rules if isinstance(rule, Replanner)],
+        reference=reference,
+        compares_all=args.all_pairs,
         about={
             "scenario_fingerprint": scenario.fingerprint(),
             "num_drivers": scenario.num_drivers,
@@ -162,6 +190,8 @@ def evaluate(args: argparse.Namespace, argv: list[str] | None = None) -> tuple[A
             "plan_improvement": scenario.rules.plan_improvement,
             "max_lateness_min": scenario.rules.max_lateness_min,
             "rule_settings": settings,
+            "replan_ms": args.replan_ms,
+            "replan_seed": args.replan_seed,
             "models": {model.name: str(run.path) for model, run in zip(models, runs, strict=True)},
             "command": " ".join(["evaluate.py", *(sys.argv[1:] if argv is None else argv)]),
             **commit_and_versions(),
@@ -175,11 +205,11 @@ def describe_rules() -> str:
     """Each rule with what it sees and does."""
     import textwrap
 
-    from baselines import RULES
+    from baselines import REPLANNERS, RULES
     from baselines.rules import TunableRule
 
     lines = []
-    for rule in RULES:
+    for rule in (*RULES, *REPLANNERS):
         sees = "sees the backlog" if rule.sees_backlog else "sees the slots only"
         traits = [sees, *(["needs a reward"] if rule.needs_reward else [])]
         traits += ["tuned"] if issubclass(rule, TunableRule) else []
@@ -229,6 +259,7 @@ def choose_rules(
     """The rules that play, notes about them, and the settings of those that have any."""
     from baselines import make_rules, tuned_settings
     from baselines.rules import TunableRule
+    from baselines.solvers import SolverMissing
     from evaluation.setup import SetupError
 
     if args.model and not args.compare_baseline and not args.policies:
@@ -241,8 +272,15 @@ def choose_rules(
         objective=objective,
     )
     try:
-        rules = make_rules(args.policies, tuned, has_reward=reward is not None)
-    except ValueError as error:
+        rules = make_rules(
+            args.policies,
+            tuned,
+            has_reward=reward is not None,
+            judged_by=objective,
+            replan_ms=args.replan_ms,
+            replan_seed=args.replan_seed,
+        )
+    except (ValueError, SolverMissing) as error:
         raise SetupError(f"--policies: {error}") from error
     untuned = [rule.name for rule in rules if isinstance(rule, TunableRule) and rule.name not in tuned]
     notes = []

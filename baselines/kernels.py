@@ -157,7 +157,7 @@ def _available_min(world: World, b, n):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _load(world: World, b):  # type: ignore[no-untyped-def]
+def load_half_hours(world: World, b):  # type: ignore[no-untyped-def]
     """Mean time until the drivers are free, in half hours; a driver counts with an hour at most."""
     clock = world.clocks[b]
     total = 0.0
@@ -190,7 +190,7 @@ def price_pairs(world: World, pair_value, prices, scores):  # type: ignore[no-un
         day_left = min(1.0, max(0.0, (clock.close_min - clock.now_min) / (clock.close_min - clock.open_min)))
         occupied_price = prices.occupied_end_min + (prices.occupied_min - prices.occupied_end_min) * day_left
         if prices.occupied_load_min != 0.0:
-            occupied_price += prices.occupied_load_min * _load(world, b)
+            occupied_price += prices.occupied_load_min * load_half_hours(world, b)
         for m in range(num_slots):
             k = world.slots[b, m]
             if k == NO_BOOKING:

@@ -297,30 +297,47 @@ RULE_NAMES = tuple(rule.name for rule in RULES)
 
 def rule_class(name: str) -> type[Policy]:
     """
-    The rule of that name.
+    The rule or re-planner of that name.
 
     Raises
     ------
     ValueError
         For an unknown name, naming the nearest known one.
     """
-    for rule in RULES:
-        if rule.name == name:
-            return rule
-    near = difflib.get_close_matches(name, RULE_NAMES, n=1, cutoff=0.4)
-    hint = f"Did you mean '{near[0]}'?" if near else f"Known are: {', '.join(RULE_NAMES)}."
+    from baselines.replanners import REPLANNERS  # they are rules too, and import this module
+
+    known = {rule.name: rule for rule in (*RULES, *REPLANNERS)}
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    hint = f"Did you mean '{near[0]}'?" if near else f"Known are: {', '.join(known)}."
     raise ValueError(f"unknown policy '{name}'. {hint}")
 
 
 def make_rules(
-    names: Iterable[str] | None = None, tuned: dict[str, dict[str, float]] | None = None, *, has_reward: bool = True
+    names: Iterable[str] | None = None,
+    tuned: dict[str, dict[str, float]] | None = None,
+    *,
+    has_reward: bool = True,
+    judged_by: str = "reward",
+    replan_ms: float | None = None,
+    replan_seed: int = 0,
 ) -> list[Policy]:
     """
-    The rules of these names (all without names), with ``tuned`` values per rule where there are any.
+    The rules (all without names) or re-planners of these names, with ``tuned`` values where there are any.
 
-    Without a reward, the rules that choose by it are left out, unless they were named: then that is an error.
+    Without a reward, the rules that choose by it are left out, unless they were named: then that is an error. All
+    re-planners plan by the same model of the day, so one that was not tuned itself takes what was found for another.
+
+    Parameters
+    ----------
+    judged_by, replan_ms, replan_seed
+        Of re-planners: what the day is judged by, time limit per decision and seed of the solver.
     """
+    from baselines.replanners import DEFAULT_LIMIT_MS, REPLANNERS, Replanner
+
     tuned = tuned or {}
+    of_replanners = next((tuned[rule.name] for rule in REPLANNERS if rule.name in tuned), {})
     classes = [rule_class(name) for name in names] if names is not None else list(RULES)
     rules: list[Policy] = []
     for rule in classes:
@@ -328,5 +345,10 @@ def make_rules(
             if names is not None:
                 raise ValueError(f"rule '{rule.name}' chooses by what the reward would pay. Pass --reward v2.")
             continue
-        rules.append(rule(**tuned.get(rule.name, {})) if issubclass(rule, TunableRule) else rule())
+        if issubclass(rule, Replanner):
+            limit_ms = DEFAULT_LIMIT_MS if replan_ms is None else replan_ms
+            settings = tuned.get(rule.name, of_replanners)
+            rules.append(rule(limit_ms, replan_seed, judged_by, **settings))
+        else:
+            rules.append(rule(**tuned.get(rule.name, {})) if issubclass(rule, TunableRule) else rule())
     return rules

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from baselines.replanners import Replanner
 from baselines.rules import RULES, TunableRule, rule_class
 from baselines.tuned import TUNED_PATH, Entry, read_tuned, write_tuned
 
@@ -46,6 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--rules", nargs="+", metavar="NAME", help="only these (default: all that can be tuned)")
     parser.add_argument("--trials", type=int, default=300, help="per rule; rules with one setting take a fifth")
     parser.add_argument("--seed", type=int, default=0, help="of the search")
+    parser.add_argument("--replan-ms", type=float, default=2.0, help="re-planners: time limit per decision")
     parser.add_argument("--output", default=str(TUNED_PATH), metavar="FILE", help="where the values are kept")
     return parser
 
@@ -182,7 +184,9 @@ def tune(args: argparse.Namespace, argv: list[str] | None = None) -> Entry:
 
         values, best, untuned = tune_rule(
             rule,
-            lambda candidate: OBJECTIVES[objective] * float(np.nanmean(replay.play(candidate, objective))),
+            lambda candidate: (
+                OBJECTIVES[objective] * float(np.nanmean(replay.play(candidate, objective, args.replan_ms)))
+            ),
             num_trials,
             seed=args.seed,
             starts=starts,
@@ -218,8 +222,10 @@ class Replay:
         arena.load(cases)
         self._start = [array.copy() for array in arena.batch.world]
 
-    def play(self, rule: Any, objective: str) -> np.ndarray:
+    def play(self, rule: Any, objective: str, replan_ms: float = 0.0) -> np.ndarray:
         """The objective of each day."""
+        if isinstance(rule, Replanner):
+            rule.judged_by, rule.time_limit_ms = objective, replan_ms
         from envs.kpis import episode_kpis
 
         world = self.arena.batch.world

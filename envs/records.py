@@ -206,6 +206,7 @@ RULES = np.dtype(
         ("expiry_tolerance_min", np.float64),
         ("insertion_lateness_weight", np.float64),
         ("improves_plans", np.int32),
+        ("improvement_moves", np.int32),  # rounds of ruin and recreate besides; 0: none
     ],
     align=True,
 )

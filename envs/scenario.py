@@ -54,10 +54,14 @@ class Rules:
     plan_improvement: bool
     expiry_tolerance_min: float = 0.0
     insertion_lateness_weight: float = 1.0
+    improvement_moves: int = 0  # with plan_improvement: rounds of ruin and recreate per tick with news
 
     def __post_init__(self) -> None:
         _at_least("rules", "tick_min", self.tick_min, 0.1)
-        for name in ("decisions_per_tick", "max_lateness_min", "expiry_tolerance_min", "insertion_lateness_weight"):
+        for name in (
+            *("decisions_per_tick", "max_lateness_min", "expiry_tolerance_min", "insertion_lateness_weight"),
+            "improvement_moves",
+        ):
             _at_least("rules", name, getattr(self, name), 0)
 
 
@@ -264,9 +268,12 @@ class Scenario:
         else:
             name = next(name for name, settings in _GENERATORS.items() if isinstance(self.day, settings))
             day = {"generator": name, **_plain(self.day)}
+        rules = _plain(self.rules)
+        if not self.rules.improvement_moves:  # left out while off, so that older fingerprints stay valid
+            del rules["improvement_moves"]
         return {
             "name": self.name,
-            "rules": _plain(self.rules),
+            "rules": rules,
             "sizes": _plain(self.sizes),
             "day": day,
             "travel": self.travel.to_dict(),

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from evaluation.gap import Ahead, Reference, gap_percent, share_closed, significant_pairs
 from evaluation.page import to_html
 from evaluation.runner import MARGIN, Played
 from evaluation.statistics import Interval, bootstrap_mean, holm, paired_difference, relative_change
@@ -66,6 +67,12 @@ class Evaluation:
         What the reader has to know, one sentence each.
     about
         Further facts for the JSON (commit, versions, command, settings of the rules).
+    replanners
+        Names of those among ``rules`` that are re-planners: they are no candidates for the best simple rule.
+    reference
+        The hindsight plans of the days; then the table says how far from them everybody is.
+    compares_all
+        Also say who is significantly better than whom.
     """
 
     env_id: str
@@ -77,6 +84,9 @@ class Evaluation:
     pools: dict[str, list[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     about: dict[str, Any] = field(default_factory=dict)
+    replanners: list[str] = field(default_factory=list)
+    reference: Reference | None = None
+    compares_all: bool = False
 
     def __post_init__(self) -> None:
         played = self.played
@@ -88,8 +98,10 @@ class Evaluation:
                 raise ValueError(f"evaluation: '{other.policy}' played other days than '{played[0].policy}'.")
         self.labels = labels
         self.clusters = [case.cluster for case in played[0].cases]
-        self.best_rule = self._best(self.rules)
+        simple = [rule for rule in self.rules if rule.policy not in self.replanners]
+        self.best_rule = self._best(simple or self.rules)
         self.comparisons = self._compare() if self.best_rule is not None else []
+        self.ahead: list[Ahead] = significant_pairs(self) if self.compares_all else []
 
     @property
     def played(self) -> list[Played]:
@@ -145,6 +157,16 @@ class Evaluation:
         """``name`` against the best rule; None for the best rule itself."""
         metric = metric or self.objective
         return next((row for row in self.comparisons if (row.policy, row.metric) == (name, metric)), None)
+
+    def gaps(self, name: str) -> tuple[float, float]:
+        """
+        Per cent by which a policy is worse than hindsight, and the share of the way there from the best simple rule.
+        """
+        if self.reference is None:
+            return math.nan, math.nan
+        best, mean = float(self.reference.values.mean()), self.mean(name, self.objective)
+        rule = math.nan if self.best_rule is None else self.mean(self.best_rule, self.objective)
+        return gap_percent(mean, best, self.objective), share_closed(mean, rule, best)
 
     @property
     def focus(self) -> str | None:
@@ -248,9 +270,21 @@ class Evaluation:
         others = sum(row.metric == self.objective for row in self.comparisons)
         if any(not row.is_significant for row in self.comparisons if row.metric == self.objective):
             parts.append(f"n.s.: not significant at 5 % after Holm's correction for {others} comparisons.")
+        if self.reference is not None:
+            parts += [f"Note: {note}" for note in self.reference.notes()]
+        if self.compares_all:
+            parts += ["Significantly better (5 %, Holm's correction for all pairs):", *self.ahead_lines()]
         parts += [f"Note: {note}" for note in self.notes]
         parts.append(self.verdict())
         return "\n".join(parts)
+
+    def ahead_lines(self) -> list[str]:
+        """Who is significantly better than whom, a line per policy that is."""
+        lines = []
+        for name in dict.fromkeys(pair.better for pair in self.ahead):
+            worse = [pair.worse for pair in self.ahead if pair.better == name]
+            lines.append(f"  {name} > {', '.join(worse)}")
+        return lines
 
     def headline(self) -> str:
         """What was played, in a line."""
@@ -259,6 +293,13 @@ class Evaluation:
             days = f"{len(self.labels)} rows of {len(set(self.clusters))} service days"
         reward = "no reward" if self.reward is None else f"reward {self.reward}"
         return f"{self.env_id} ({self.scenario}), {reward}, judged by {self.objective}, {days}"
+
+    def _kind(self, name: str) -> str:
+        if name in self.pools:
+            return "pool"
+        if name in self.replanners:
+            return "replanner"
+        return "model" if any(model.policy == name for model in self.models) else "rule"
 
     # --- files --------------------------------------------------------------------------------------------------------
 
@@ -269,7 +310,7 @@ class Evaluation:
             members = self.of(name)
             objective = self._interval(name, self.objective)
             policies[name] = {
-                "kind": "pool" if name in self.pools else "model" if members[0] in self.models else "rule",
+                "kind": self._kind(name),
                 "reward_mean": self.mean(name, "reward"),
                 "objective_mean": objective.mean,
                 "objective_ci_low": objective.low,
@@ -281,6 +322,9 @@ class Evaluation:
                 "latency_ms_p50": float(np.mean([p.latency_ms[0] for p in members])),
                 "latency_ms_p99": float(np.mean([p.latency_ms[1] for p in members])),
             }
+            if self.reference is not None:
+                gap, closed = self.gaps(name)
+                policies[name]["gap_percent"], policies[name]["share_closed"] = gap, closed
             if name in self.pools:
                 policies[name]["members"] = self.pools[name]
         comparisons = [
@@ -312,6 +356,8 @@ class Evaluation:
                 "worst_days": self.worst_days(),
                 "verdict": self.verdict(),
                 "notes": self.notes,
+                "hindsight": None if self.reference is None else self.reference.to_dict(self.objective),
+                "significant_pairs": [vars(pair) for pair in self.ahead],
                 **self.about,
             }
         )
@@ -367,15 +413,17 @@ def table_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
     """
     Header and cells: policies by their mean objective, the best first.
 
-    KPIs are means over the days; ms is the time per decision, median / 99th percentile.
+    KPIs are means over the days; ms is the time per decision, median / 99th percentile. With hindsight, gap% is how
+    much worse than it and closed% the share of the way to it from the best simple rule.
     """
     sign = OBJECTIVES[evaluation.objective]
     names = [*evaluation.pools, *(played.policy for played in evaluation.played)]
     names.sort(key=lambda name: -sign * _or(evaluation.mean(name, evaluation.objective), -sign * math.inf))
+    last = ("p95late", "km/trip") if evaluation.reference is None else ("gap%", "closed%")
     rows: list[tuple[str, ...]] = [
         (
             *("policy", evaluation.objective[:8], "vs best rule [95 %]"),
-            *("served%", "ontime%", "p95late", "lost", "dead km", "km/trip", "ms p50/p99"),
+            *("served%", "ontime%", *last[:1], "lost", "dead km", *last[1:], "ms p50/p99"),
         )
     ]
     for name in names:
@@ -389,6 +437,10 @@ def table_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
             difference = f"{signed(interval.mean)} [{signed(interval.low)}, {signed(interval.high)}]"
             difference += "" if row.is_significant else " n.s."
         p50, p99 = (float(np.mean([p.latency_ms[i] for p in evaluation.of(name)])) for i in (0, 1))
+        cells = (number(evaluation.mean(name, "lateness_p95_min")), number(evaluation.mean(name, "km_per_served_trip")))
+        if evaluation.reference is not None:
+            gap, closed = evaluation.gaps(name)
+            cells = (number(gap), number(100.0 * closed))
         rows.append(
             (
                 name,
@@ -396,10 +448,10 @@ def table_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
                 difference,
                 _percent(evaluation.mean(name, "service_rate")),
                 _percent(evaluation.mean(name, "on_time_share")),
-                number(evaluation.mean(name, "lateness_p95_min")),
+                cells[0],
                 number(evaluation.mean(name, "num_lost")),
                 number(evaluation.mean(name, "deadhead_km")),
-                number(evaluation.mean(name, "km_per_served_trip")),
+                cells[1],
                 "-" if math.isnan(p50) else f"{_ms(p50)}/{_ms(p99)}",
             )
         )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from baselines.hindsight import routes_driven
 from envs.batch import DispatchBatch
 from envs.day import Day
 from envs.decisions import step_days
@@ -75,6 +76,8 @@ class Played:
         Reward term to its total.
     latency_ms
         Median and 99th percentile of the time per decision, played one day at a time; nan when not measured.
+    routes
+        Per case and driver, the booking rows in the order in which they were driven.
     """
 
     policy: str
@@ -83,6 +86,7 @@ class Played:
     reward: FloatArray
     terms: dict[str, FloatArray]
     latency_ms: tuple[float, float] = (float("nan"), float("nan"))
+    routes: list[list[list[int]]] = field(default_factory=list)
 
     def values(self, metric: str) -> FloatArray:
         """The KPI of that name per case, or the reward."""
@@ -206,6 +210,7 @@ def play(
     columns: list[dict[str, float]] = []
     margins: list[float] = []
     totals, term_rows = [], []
+    routes: list[list[list[int]]] = []
     for first in range(0, len(cases), num_rows):
         wave = cases[first : first + num_rows]
         arena.load(wave)
@@ -214,10 +219,19 @@ def play(
         term_rows.append(terms[: len(wave)])
         world = arena.batch.world
         columns += [episode_kpis(world, b, case.num_unservable) for b, case in enumerate(wave)]
+        routes += [routes_driven(world, b) for b in range(len(wave))]
         if with_margin:
             margins += [_margin_chf(world, b) for b in range(len(wave))]
         if on_progress is not None:
             on_progress(first + len(wave))
+    # A policy that decides row by row has timed itself; asking it again on other days would take as long again.
+    own_seconds = getattr(policy, "decision_seconds", None)
+    if not measure_latency:
+        latency_ms = (np.nan, np.nan)
+    elif own_seconds:
+        latency_ms = percentiles_ms(own_seconds)
+    else:
+        latency_ms = time_decisions(policy, cases, scenario, reward)
     all_terms = np.concatenate(term_rows)
     kpis = {name: np.array([row[name] for row in columns]) for name in KPI_NAMES}
     if with_margin:
@@ -228,7 +242,8 @@ def play(
         kpis=kpis,
         reward=np.concatenate(totals) if arena.payer is not None else np.full(len(cases), np.nan),
         terms={name: all_terms[:, t] for t, name in enumerate(arena.term_names)},
-        latency_ms=time_decisions(policy, cases, scenario, reward) if measure_latency else (np.nan, np.nan),
+        latency_ms=latency_ms,
+        routes=routes,
     )
 
 
@@ -264,6 +279,11 @@ def time_decisions(
         arena.run(policy, seconds)
         if len(seconds) >= LATENCY_DECISIONS:
             break
+    return percentiles_ms(seconds)
+
+
+def percentiles_ms(seconds: Sequence[float]) -> tuple[float, float]:
+    """Median and 99th percentile in milliseconds; nan without any."""
     if not seconds:
         return float("nan"), float("nan")
     p50, p99 = np.percentile(np.array(seconds) * 1000.0, [50, 99])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from studies import opponents
 from studies.jobs import Job, latest_run, run_all, train_job
 from studies.real_days import FLEETS, markdown, name_of
 from studies.short_shift import AGENTS, PROBLEMS, SEEDS, training_jobs
@@ -83,3 +84,49 @@ def test_table_of_real_days_pools_seeds_and_sorts_by_cost(tmp_path):
     assert "| rule | 5.0 / 5.0 / 5.0 | 10.0 / 10.0 / 10.0 | 2100 / 2100 / 2100 |" in table
     assert table.index("dqn, 2 seeds") < table.index("| rule |")
     assert "dqn #1" not in table
+
+
+def opponents_result(cost: float) -> dict:
+    def policy(mean: float, kind: str) -> dict:
+        kpis = {"num_lost": 2.0, "num_bookings": 50.0, "late_share_5": 0.1}
+        return {
+            "kind": kind,
+            "kpis": kpis,
+            "objective_mean": mean,
+            "gap_percent": mean - 100.0,
+            "share_closed": 0.5,
+            "latency_ms_p50": 1.0,
+            "latency_ms_p99": None,
+        }
+
+    return {
+        "objective": "cost",
+        "best_rule": "rule",
+        "hindsight": {"mean": 100.0, "bound_mean": 98.0},
+        "policies": {"rule": policy(150.0, "rule"), "replan_pyvrp": policy(cost, "replanner")},
+    }
+
+
+def test_the_table_of_opponents_averages_over_solver_seeds(tmp_path):
+    part = opponents.Part("real-8", "Real days, 8 drivers", (), ())
+    for seed, cost in ((0, 110.0), (1, 120.0)):
+        folder = tmp_path / opponents.folder_name(part, seed, 50.0)
+        folder.mkdir()
+        (folder / "evaluation.json").write_text(json.dumps(opponents_result(cost)))
+    text = opponents.markdown([part], [0, 1], tmp_path, "Size: small.")
+    # (110 + 120) / 2 = 115; 2 of 50 lost = 4 %; cheapest first
+    assert "| replan_pyvrp | 115 | 15.0 | 50 | 4.0 | 10.0 | 1.00 / - |" in text
+    assert text.index("replan_pyvrp") < text.index("rule (best simple rule)")
+    assert "hindsight (bound 98)" in text
+
+
+def test_the_study_of_opponents_runs_anew_when_its_size_changes():
+    args = opponents.build_parser().parse_args([])
+    (short, day) = opponents.generated_parts(args)
+    assert opponents.real_parts(args) == []  # no bookings, no real days
+    names = {opponents.job_of(short, seed, ["replan_search"], args).name for seed in (0, 1)}
+    args.replan_ms = 100.0
+    names.add(opponents.job_of(short, 0, ["replan_search"], args).name)
+    names.add(opponents.job_of(day, 0, ["replan_search"], args).name)
+    assert len(names) == 4
+    assert "Full size" in opponents.size_of(args)

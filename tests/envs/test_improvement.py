@@ -75,3 +75,32 @@ def test_no_trip_loses_its_place_and_the_cost_never_rises(data):
     world = simulator.world
     lateness = (world.bookings["pickup_min"] - world.bookings["latest_pickup_min"])[0, trips]
     assert np.all(lateness <= rules["max_lateness_min"][0] + 1e-5)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_further_moves_never_cost_and_depend_on_nothing_but_the_day(data):
+    size = data.draw(st.integers(2, 12))
+    km = st.floats(0, 30)
+    bookings = [
+        booking(f"b{i}", (data.draw(km), data.draw(km)), (start, start + data.draw(st.integers(0, 60))))
+        for i, start in enumerate(data.draw(st.lists(st.integers(480, 640), min_size=size, max_size=size)))
+    ]
+    drivers = [driver(f"d{n}", data.draw(km)) for n in range(3)]
+    costs, plans = [], []
+    for moves in (0, 60, 60):
+        rules = default_rules()
+        rules["improvement_moves"] = moves
+        simulator = Simulator(line_day(bookings, drivers), rules)
+        for k in range(size):
+            try:
+                simulator.assign(f"d{k % 3}", f"b{k}")
+            except ValueError:
+                continue
+        before = planned(simulator)
+        improve_plans(simulator.world, 0)
+        assert planned(simulator) == before
+        costs.append(total_cost(simulator))
+        plans.append(simulator.world.plans.copy())
+    assert costs[1] <= costs[0] + 1e-6
+    np.testing.assert_array_equal(plans[1], plans[2])

@@ -1,0 +1,375 @@
+"""
+A true bound: no plan of a day, not even one made with hindsight, can be worth more.
+
+The day as set packing: choose a route for each driver so that no booking is served twice. Its linear relaxation is
+solved by column generation: HiGHS (through scipy) for the master, and an exact elementary labelling of routes in the
+simulator's own travel for the pricing (Desrochers, Desrosiers and Solomon 1992; Feillet et al. 2004). Every round also
+gives a bound (Lagrange's: the master's duals and the best reduced cost of each kind of driver), so what is returned is
+true even when the budget ends before the last column is found.
+
+What makes it a bound on every policy: a driver leaves for a booking from its tick of release on, waits as long as he
+likes, and is late by no more than allowed; where there is one decision per tick, bookings that can only be assigned
+within few ticks compete for these. Left out, which can only raise the bound: limits on trips per plan, waiting that
+costs. The terms of the whole day count with the most that they
+can pay.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from baselines import planning
+from baselines.hindsight import SIGN, Planner
+from baselines.solvers import Routes
+from envs.borrowed import borrow
+from envs.compiled import jit
+from envs.plans import EPSILON_MIN, prefix, schedule_trip
+from envs.records import World
+from envs.travel_kernel import approach
+from reward.terms import TRIP_TERMS
+
+MAX_LABELS = 400_000  # of one pricing; beyond it the round's bound is void
+MAX_COLUMNS_A_ROUND = 60  # per kind of driver
+TOLERANCE = 1e-6
+_WORDS = 8  # 64 bookings each
+
+LABEL = np.dtype(
+    [
+        ("booking", np.int32),  # by index
+        ("parent", np.int32),
+        ("free_min", np.float64),
+        ("worth", np.float64),  # reduced: less the duals of the bookings served
+        ("real_worth", np.float64),
+        ("next_in_bucket", np.int32),
+        ("next_at_booking", np.int32),
+        ("is_dominated", np.int32),
+        ("closed", np.uint64, (_WORDS,)),  # served already, or too late to be served after this
+    ],
+    align=True,
+)
+
+
+@jit
+def _dominates(a, b):
+    """Whether label ``a`` can do everything that ``b`` can, for as much."""
+    if a.free_min > b.free_min or a.worth < b.worth:
+        return False
+    for word in range(_WORDS):
+        if a.closed[word] & ~b.closed[word]:
+            return False
+    return True
+
+
+@jit
+def price_routes(world: World, b, objective, weights, plan, rows, limits, n, duals, labels, heads, at_booking):
+    """
+    All undominated routes of driver ``n``; returns their number, or -1 when there is no room for more.
+
+    Parameters
+    ----------
+    rows, limits
+        Booking rows in the order of the last time [min] at which each can be picked up, and these times.
+    duals
+        float64, shape (R,): price of serving each booking.
+    heads, at_booking
+        int32, work space: first label of each minute, shape (minutes,), and of each booking, shape (R,).
+    """
+    world = borrow(world)
+    plan = borrow(plan)
+    o, w = objective[0], weights[0]
+    out = np.empty(len(TRIP_TERMS))
+    shift_end = world.drivers[b, n].shift_end_min + EPSILON_MIN
+    can_wheelchair = world.drivers[b, n].can_wheelchair
+    free, start = prefix(world, b, n, world.drivers[b, n].plan_len)
+    heads[:] = -1
+    at_booking[:] = -1
+    origin = int(free)
+    size = len(rows)
+    label = labels[0]
+    label.booking, label.parent = -1, -1
+    label.free_min, label.worth, label.real_worth = free, 0.0, 0.0
+    label.closed[:] = 0
+    label.next_in_bucket, label.next_at_booking, label.is_dominated = -1, -1, 0
+    count = 1
+    heads[0] = 0
+    for minute in range(len(heads)):
+        while heads[minute] >= 0:
+            current = heads[minute]
+            heads[minute] = labels[current].next_in_bucket
+            if labels[current].is_dominated:
+                continue
+            parent = labels[current]
+            first = np.searchsorted(limits, parent.free_min)
+            for r in range(first, size):
+                if parent.closed[r >> 6] >> np.uint64(r & 63) & np.uint64(1):
+                    continue
+                k = rows[r]
+                if world.bookings[b, k].is_wheelchair and not can_wheelchair:
+                    continue
+                previous = start if parent.booking < 0 else rows[parent.booking]
+                km, work = approach(world, b, n, previous, k)
+                depart, pickup, dropoff = schedule_trip(world, b, n, k, max(parent.free_min, plan.ready_min[k]), work)
+                if pickup > limits[r] or dropoff > shift_end:
+                    continue
+                gain = planning.trip_worth(world, b, o, w, plan, n, k, depart, pickup, dropoff, km, out)
+                gain -= plan.lost_worth[k]
+                if count >= len(labels):
+                    return -1
+                new = labels[count]
+                new.booking, new.parent = r, current
+                new.free_min = dropoff
+                new.real_worth = parent.real_worth + gain
+                new.worth = parent.worth + gain - duals[r]
+                new.is_dominated = 0
+                new.closed[:] = parent.closed
+                new.closed[r >> 6] |= np.uint64(1) << np.uint64(r & 63)
+                _close(new, limits)
+                # Against the labels that end at the same booking.
+                dominated = False
+                before, other = -1, at_booking[r]
+                while other >= 0:
+                    following = labels[other].next_at_booking
+                    if _dominates(labels[other], new):
+                        dominated = True
+                        break
+                    if _dominates(new, labels[other]):
+                        labels[other].is_dominated = 1
+                        if before < 0:
+                            at_booking[r] = following
+                        else:
+                            labels[before].next_at_booking = following
+                    else:
+                        before = other
+                    other = following
+                if dominated:
+                    continue
+                new.next_at_booking = at_booking[r]
+                at_booking[r] = count
+                bucket = max(minute, int(dropoff) - origin)
+                if bucket >= len(heads):
+                    return -1
+                new.next_in_bucket = heads[bucket]
+                heads[bucket] = count
+                count += 1
+    return count
+
+
+@jit
+def _close(label, limits):
+    """Bookings whose last pickup is past are as good as served: they don't stand in the way of dominance."""
+    past = np.searchsorted(limits, label.free_min)
+    for word in range(past >> 6):
+        label.closed[word] = ~np.uint64(0)
+    rest = past & 63
+    if rest:
+        label.closed[past >> 6] |= (np.uint64(1) << np.uint64(rest)) - np.uint64(1)
+
+
+class BoundSearch:
+    """Column generation for the day of a planner."""
+
+    def __init__(self, planner: Planner) -> None:
+        self.planner = planner
+        world = planner.world
+        bookings = world.bookings[0]
+        allowed = float(world.rules["max_lateness_min"][0]) + EPSILON_MIN
+        limits = bookings["latest_pickup_min"][planner.rows] + allowed
+        order = np.argsort(limits, kind="stable")
+        self.rows, self.limits = planner.rows[order], limits[order]
+        if len(self.rows) > 64 * _WORDS:
+            raise ValueError(f"a bound for {len(self.rows)} bookings: at most {64 * _WORDS} are possible.")
+        self.plan = planner.new_plan()
+        self.index = {int(k): r for r, k in enumerate(self.rows)}
+        drivers = world.drivers[0, : int(world.clocks["num_drivers"][0])]
+        fields = ("xyz", "free_min", "shift_start_min", "shift_end_min", "break_start_min", "break_end_min")
+        kinds: dict[bytes, list[int]] = {}
+        for n in range(len(drivers)):
+            key = b"".join(np.ascontiguousarray(drivers[n][name]).tobytes() for name in fields)
+            key += bytes([int(drivers[n]["can_wheelchair"] != 0), int(drivers[n]["is_emergency"] != 0)])
+            kinds.setdefault(key, []).append(n)
+        self.kinds = list(kinds.values())
+        self.kind_of = {n: t for t, members in enumerate(self.kinds) for n in members}
+        self.labels = np.zeros(MAX_LABELS, LABEL)
+        self.heads = np.zeros(60 * 48, np.int32)
+        self.at_booking = np.zeros(max(1, len(self.rows)), np.int32)
+        self.crowds, self.room = self._crowds()
+        # Columns: kind, worth, indices of bookings.
+        self.columns: list[tuple[int, float, tuple[int, ...]]] = [(0, 0.0, ())]  # a driver who stays at home
+        self._known: set[tuple[int, tuple[int, ...]]] = set()
+
+    def _crowds(self) -> tuple[Any, Any]:
+        """
+        With one decision per tick: sets of bookings that can only be assigned within an interval too short for all.
+
+        Returns
+        -------
+        float64, shape (number of sets, R), 1 for a member; and the ticks of each interval.
+        """
+        planner, size = self.planner, len(self.rows)
+        if not planner.record["one_decision_per_tick"][0]:
+            return np.zeros((0, size)), np.zeros(0)
+        world = planner.world
+        clock, tick_min = world.clocks[0], float(world.rules["tick_min"][0])
+        opening, closing = float(clock["open_min"]), float(clock["close_min"])
+        final = int(np.ceil((closing - opening) / tick_min - 1e-9)) - 1
+        first = np.rint((planner.ready_min[self.rows] - opening) / tick_min).astype(int)
+        until = world.bookings["latest_pickup_min"][0, self.rows] + float(world.rules["expiry_tolerance_min"][0])
+        last = np.minimum(final, np.floor((until - opening) / tick_min + 1e-9).astype(int))
+        crowds, room = [], []
+        for begin in range(final + 1):
+            for end in range(begin, final + 1):
+                members = (first >= begin) & (last <= end)
+                if members.sum() > end - begin + 1:
+                    crowds.append(members.astype(float))
+                    room.append(float(end - begin + 1))
+        return np.array(crowds).reshape(-1, size), np.array(room)
+
+    def add_routes(self, routes: Routes) -> None:
+        """Columns to start from."""
+        plan = self.planner.load(routes)
+        for n, kind in self.kind_of.items():
+            trips = [int(k) for k in plan.trips[n, : plan.lens[n]]]
+            if trips:
+                worth = float(plan.worth[n, : len(trips)].sum() - plan.lost_worth[trips].sum())
+                self._add(kind, worth, tuple(self.index[k] for k in trips))
+
+    def _add(self, kind: int, worth: float, members: tuple[int, ...]) -> None:
+        if (kind, members) not in self._known:
+            self._known.add((kind, members))
+            self.columns.append((kind, worth, members))
+
+    def _constraints(self) -> tuple[Any, Any]:
+        """Matrix and right side: each booking once, each kind of driver as often as there is, crowds in ticks."""
+        from scipy.sparse import csc_matrix, vstack
+
+        size = len(self.rows)
+        lengths = [len(members) + 1 for _, _, members in self.columns]
+        indices = np.concatenate([[*members, size + kind] for kind, _, members in self.columns])
+        pointers = np.concatenate([[0], np.cumsum(lengths)])
+        matrix = csc_matrix((np.ones(len(indices)), indices, pointers), (size + len(self.kinds), len(self.columns)))
+        limit = np.concatenate([np.ones(size), [len(members) for members in self.kinds], self.room])
+        return vstack([matrix, csc_matrix(self.crowds @ matrix[:size])]), limit
+
+    def _master(self) -> tuple[float, Any, Any]:
+        """Value, and the duals: of each booking (its crowds' included) with their price in all, and of the kinds."""
+        from scipy.optimize import linprog
+
+        size, num_kinds = len(self.rows), len(self.kinds)
+        matrix, limit = self._constraints()
+        gains = np.array([worth for _, worth, _ in self.columns])
+        found = linprog(-gains, A_ub=matrix, b_ub=limit, bounds=(0, None), method="highs")
+        duals = -found.ineqlin.marginals
+        return -found.fun, np.concatenate([duals[:size], duals[size + num_kinds :]]), duals[size : size + num_kinds]
+
+    def _per_booking(self, duals: Any) -> Any:
+        """What serving each booking costs: its own dual and those of its crowds."""
+        size = len(self.rows)
+        return duals[:size] + duals[size:] @ self.crowds
+
+    def run(self, seconds: float) -> float:
+        """The best bound within about ``seconds`` [s], on the objective of the planner."""
+        planner = self.planner
+        start = time.monotonic()
+        lost = float(self.plan.lost_worth[planner.all_rows].sum())
+        best = np.inf
+        room = np.concatenate([np.ones(len(self.rows)), self.room])
+        sizes = np.array([len(members) for members in self.kinds])
+        value, duals, of_kinds = self._master()
+        smooth = np.zeros(len(room))
+        smooth[: len(self.rows)] = np.clip(duals[: len(self.rows)], 0.0, value / max(1, len(self.rows)))
+        self.num_rounds = 0
+        while True:
+            self.num_rounds += 1
+            reduced = np.zeros(len(self.kinds))
+            prices = self._per_booking(smooth)
+            for t, members in enumerate(self.kinds):
+                count = price_routes(
+                    planner.world,
+                    0,
+                    planner.record,
+                    planner.weights,
+                    self.plan,
+                    self.rows,
+                    self.limits,
+                    members[0],
+                    prices,
+                    self.labels,
+                    self.heads,
+                    self.at_booking,
+                )
+                if count < 0:
+                    return self._to_objective(best + lost)
+                reduced[t] = max(0.0, float(self.labels["worth"][:count].max()))
+                self._add_columns(t, count, float(of_kinds[t]), self._per_booking(duals))
+            best = min(best, float(smooth @ room + (sizes * reduced).sum()))
+            value, duals, of_kinds = self._master()
+            if best - value < TOLERANCE * max(1.0, abs(value)) + 1e-4 or time.monotonic() - start > seconds:
+                break
+            smooth = 0.5 * smooth + 0.5 * duals  # stabilised as by Wentges (1997): any duals give a bound
+        return self._to_objective(best + lost)
+
+    def _add_columns(self, kind: int, count: int, dual: float, duals: Any) -> None:
+        """The best new routes by the master's own duals."""
+        labels = self.labels[:count]
+        order = np.argsort(-labels["worth"])[: 4 * MAX_COLUMNS_A_ROUND]
+        added = 0
+        for i in order:
+            if labels["is_dominated"][i] or added >= MAX_COLUMNS_A_ROUND or labels["parent"][i] < 0:
+                continue
+            members, at = [], int(i)
+            while labels["parent"][at] >= 0:
+                members.append(int(labels["booking"][at]))
+                at = int(labels["parent"][at])
+            worth = float(labels["real_worth"][i])
+            if worth - sum(duals[members]) - dual > 1e-7:
+                self._add(kind, worth, tuple(reversed(members)))
+                added += 1
+
+    def _to_objective(self, worth: float) -> float:
+        """The bound on what the evaluation judges by: the day's terms at their most, unservable bookings apart."""
+        planner = self.planner
+        if planner.objective != "reward":
+            return -worth - 300.0 * planner.num_unservable
+        w = planner.weights[0]
+        return worth + max(0.0, w["balance"]) + max(0.0, w["mean_approach"])
+
+    def integer_routes(self, seconds: float) -> Routes:
+        """The best plan made of the columns found so far, by HiGHS' branch and bound within ``seconds`` [s]."""
+        from scipy.optimize import Bounds, LinearConstraint, milp
+
+        matrix, limit = self._constraints()
+        found = milp(
+            -np.array([worth for _, worth, _ in self.columns]),
+            constraints=LinearConstraint(matrix, -np.inf, limit),
+            integrality=np.ones(len(self.columns)),
+            bounds=Bounds(0, 1),
+            options={"time_limit": seconds},
+        )
+        routes: Routes = [[] for _ in range(self.planner.world.drivers.shape[1])]
+        if found.x is None:
+            return routes
+        free = [list(members) for members in self.kinds]
+        for column in np.flatnonzero(found.x > 0.5):
+            kind, _, members = self.columns[column]
+            routes[free[kind].pop(0)] = [int(self.rows[r]) for r in members]
+        return routes
+
+
+def upper_bound(planner: Planner, routes: Routes, seconds: float = 20.0) -> tuple[float, Routes]:
+    """
+    A value that no policy can beat on the planner's day, and the best plan of the routes met on the way.
+
+    For a cost it is a lower bound. ``routes`` is any good plan, to start from.
+    """
+    search = BoundSearch(planner)
+    search.add_routes(routes)
+    bound = search.run(seconds)
+    return bound, search.integer_routes(min(5.0, seconds))
+
+
+def is_beyond(value: float, bound: float, objective: str) -> bool:
+    """Whether a value is better than a bound says is possible, rounding apart."""
+    return SIGN[objective] * (value - bound) > 1e-6 * max(1.0, abs(bound))

@@ -1,0 +1,313 @@
+"""
+The hindsight plan: the best plan of a day known from its opening on, under the same rules as every policy.
+
+Nobody leaves for a booking before the tick at which it would become known, travel and shifts are the simulator's. What
+a plan is worth is what its replay through the simulator comes to, ticks and all. It is the best of the project's own
+search, of PyVRP where that is installed, and of every online plan that it is shown; so no policy beats it on a day
+whose plan it has seen. ``baselines.bound`` says how far from the best possible it can be at most.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from baselines import planning, solvers
+from baselines.policy import IntArray, Policy
+from baselines.replanners import assign_last, load, make_objective, make_problem, make_search
+from baselines.solvers import PyVrp, Routes
+from envs.batch import DispatchBatch
+from envs.records import EventKind, World
+from envs.scenario import Scenario
+from reward import RewardFunction
+from reward.weights import WEIGHTS_DTYPE
+
+CACHE_DIR = Path("logs/hindsight")
+DEFAULT_ITERATIONS = 20_000  # of each search; about 10 s on a real day of 180 bookings
+NUM_SEARCHES = 3  # from a plan built greedily, from PyVRP's and from the best online plan
+PYVRP_SHARE = 0.2  # PyVRP's iterations as a share of ours
+SIGN = {"reward": 1, "cost": -1, "cost_with_lateness": -1}  # +1: more is better
+_FORMAT = 1  # of the cached files; a new number makes old ones void
+
+
+@dataclass
+class Hindsight:
+    """
+    What is known of one day.
+
+    Attributes
+    ----------
+    value
+        Of the replay, by the objective of the evaluation.
+    routes
+        Booking rows per driver, in the order of their pickups.
+    origin
+        Where the plan came from: search, pyvrp or the policy whose plan was better.
+    num_iterations
+        Of the searches made so far.
+    bound
+        No plan at all can do better than this; None when it was not computed.
+    """
+
+    value: float
+    routes: Routes
+    origin: str
+    num_iterations: int = 0
+    bound: float | None = None
+
+
+class PlanFollower(Policy):
+    """Carries out a plan made beforehand, for the day in the only row; each booking is assigned at its tick."""
+
+    name = "plan_follower"
+    description = "Carries out a given plan."
+
+    def __init__(self, due: list[tuple[int, int, int]]) -> None:
+        super().__init__()
+        self._due = sorted(due)  # (tick, driver, booking)
+
+    def act(self, batch: Any, payer: Any = None) -> IntArray:
+        world = batch.world
+        actions = np.zeros(1, np.int64)
+        now = float(world.clocks["now_min"][0])
+        tick = round((now - float(world.clocks["open_min"][0])) / float(world.rules["tick_min"][0]))
+        one_per_tick = int(world.rules["decisions_per_tick"][0]) == 1
+        while self._due and self._due[0][0] <= tick and not batch.is_done[0]:
+            _, n, k = self._due.pop(0)
+            slot = np.flatnonzero(world.slots[0] == k)
+            if len(slot) and world.pairs["is_feasible"][0, n, slot[0]]:
+                if one_per_tick or world.pairs["position"][0, n, slot[0]] == world.drivers["plan_len"][0, n]:
+                    actions[0] = 1 + n * batch.max_bookings + int(slot[0])
+                    break
+            if not one_per_tick:
+                assign_last(world, 0, n, k)
+        return actions
+
+
+class Planner:
+    """
+    Plans one day with hindsight.
+
+    Parameters
+    ----------
+    day
+        Number of a generated day, or a Day from files.
+    reward
+        Version or path; None only with a cost as objective.
+    objective
+        reward, cost or cost_with_lateness.
+    num_unservable
+        Bookings that no shift can serve: they don't count in the cost.
+    """
+
+    def __init__(
+        self, day: Any, scenario: Scenario, reward: str | None, objective: str, num_unservable: int = 0
+    ) -> None:
+        self.day, self.scenario, self.objective = day, scenario, objective
+        self.num_unservable = num_unservable
+        self.batch = DispatchBatch(scenario, 1)
+        self.batch.load_day(0, day)
+        self.function = None if reward is None else RewardFunction.load(reward)
+        self.weights = np.zeros(1, WEIGHTS_DTYPE) if self.function is None else self.function.weights.as_record()
+        self.record = make_objective(objective, self.weights)
+        rules, clock = self.batch.world.rules, self.batch.world.clocks[0]
+        if objective == "reward":
+            self.record["has_end_terms"] = 1
+        self.record["one_decision_per_tick"] = int(rules["decisions_per_tick"][0]) == 1
+        self.num_bookings = int(clock["num_bookings"])
+        bookings = self.batch.world.bookings[0, : self.num_bookings]
+        tick_min, opening = float(rules["tick_min"][0]), float(clock["open_min"])
+        ticks = np.maximum(0, np.ceil((bookings["release_min"] - opening) / tick_min - 1e-9))
+        self.ready_min = opening + ticks * tick_min
+        until = bookings["latest_pickup_min"] + rules["expiry_tolerance_min"][0]
+        can_be_given = (self.ready_min <= until + 1e-6) & (self.ready_min < float(clock["close_min"]) - 1e-6)
+        self.rows = np.flatnonzero(can_be_given).astype(np.int32)
+        # Bookings that can't be given away in time are lost in every plan.
+        self.all_rows = np.arange(self.num_bookings, dtype=np.int32)
+
+    @property
+    def world(self) -> World:
+        return self.batch.world
+
+    def new_plan(self) -> planning.Plan:
+        """A plan without trips, at opening."""
+        plan = planning.empty_plan(self.world.drivers.shape[1], self.world.bookings.shape[1], max(1, len(self.rows)))
+        plan.ready_min[: self.num_bookings] = self.ready_min
+        if self.objective == "reward":
+            plan.bonus[:] = self.weights["completion"][0] / max(1, self.num_bookings)
+        planning.begin_plan(self.world, 0, self.record, self.weights, plan)
+        return plan
+
+    def load(self, routes: Routes) -> planning.Plan:
+        """The plan of these routes; trips that aren't feasible are left out, missing ones inserted where that pays."""
+        plan = self.new_plan()
+        load(self.world, 0, self.record, self.weights, plan, _padded(routes, len(plan.lens)))
+        planning.insert_missing(self.world, 0, self.record, self.weights, plan, self.rows)
+        return plan
+
+    def search(self, routes: Routes, num_iterations: int, seed: int) -> Routes:
+        """A plan at least as good as ``routes`` in the planner's eyes."""
+        plan = self.load(routes)
+        spare, best = self.new_plan(), self.new_plan()
+        # Where trips compete for ticks the landscape is rough, so the search begins hotter.
+        hot, cold, removed = (30.0, 0.5, 4.0) if self.record["one_decision_per_tick"][0] else (10.0, 0.05, 8.0)
+        search = make_search(num_iterations, first_temperature=hot, last_temperature=cold, mean_removed=removed)
+        planning.ruin_and_recreate(self.world, 0, self.record, self.weights, plan, spare, best, self.rows, search, seed)
+        return routes_of(plan)
+
+    def pyvrp(self, num_iterations: int, seed: int) -> Routes:
+        """PyVRP's plan of the whole day; fixed travel times, and windows that open when the booking is known."""
+        plan = self.new_plan()
+        rows = self.rows
+        problem = make_problem(self.world, 0, self.record, self.weights, plan, rows)
+        problem.earliest_min[:] = np.maximum(problem.earliest_min, self.ready_min[rows])
+        solver = PyVrp(0.0, seed, num_iterations)
+        empty: Routes = [[] for _ in range(problem.num_drivers)]
+        found = solver.solve(problem, empty, [[] for _ in empty])
+        return [[int(rows[r]) for r in route] for route in found]
+
+    def due(self, routes: Routes) -> list[tuple[int, int, int]]:
+        """(tick, driver, booking): when each trip of the plan is assigned, as late as it can be."""
+        plan = self.new_plan()
+        for n, route in enumerate(_padded(routes, len(plan.lens))):
+            plan.trips[n, : len(route)] = route
+            plan.lens[n] = len(route)
+        planning.project_all(self.world, 0, self.record, self.weights, plan)
+        ticks = np.zeros(plan.trips.shape, np.int64)
+        if self.record["one_decision_per_tick"][0]:
+            planning.decide_ticks(self.world, 0, self.record, self.weights, plan, ticks)
+        else:
+            planning.assignment_ticks(self.world, 0, plan, np.zeros_like(ticks), ticks)
+        return [
+            (int(ticks[n, p]), n, int(plan.trips[n, p]))
+            for n in range(len(plan.lens))
+            for p in range(plan.lens[n])
+            if ticks[n, p] >= 0
+        ]
+
+    def replay(self, routes: Routes) -> tuple[float, Routes]:
+        """Carry the plan out in the simulator: its value by the objective, and the trips that were really made."""
+        from envs.decisions import step_days
+        from envs.kpis import episode_kpis
+
+        batch = DispatchBatch(self.scenario, 1)
+        batch.load_day(0, self.day)
+        batch.refresh()
+        follower = PlanFollower(self.due(routes))
+        payer = None if self.function is None else self.function.attach(batch)
+        total = 0.0
+        while not batch.is_done[0]:
+            step_days(batch.world, follower.act(batch))
+            if payer is not None:
+                total += float(payer.pay()[0])
+        if self.objective == "reward":
+            return total, routes_driven(batch.world, 0)
+        return episode_kpis(batch.world, 0, self.num_unservable)[self.objective], routes_driven(batch.world, 0)
+
+    def digest(self) -> str:
+        """Names day, rules and objective: what a cached plan belongs to."""
+        sha = hashlib.sha256(f"{_FORMAT} {self.scenario.fingerprint()} {self.objective}".encode())
+        bookings = self.world.bookings[0, : self.num_bookings]
+        for name in (
+            "release_min",
+            "earliest_pickup_min",
+            "latest_pickup_min",
+            "pickup_xyz",
+            "dropoff_xyz",
+            "ride_work",
+        ):
+            sha.update(np.ascontiguousarray(bookings[name]).tobytes())
+        for name in ("priority", "leg", "is_wheelchair"):
+            sha.update(np.ascontiguousarray(bookings[name]).tobytes())
+        drivers = self.world.drivers[0]
+        for name in ("shift_start_min", "shift_end_min", "xyz", "can_wheelchair", "is_emergency"):
+            sha.update(np.ascontiguousarray(drivers[name]).tobytes())
+        sha.update(self.weights.tobytes() if self.objective == "reward" else b"")
+        return sha.hexdigest()[:24]
+
+
+def routes_of(plan: planning.Plan) -> Routes:
+    return [plan.trips[n, : plan.lens[n]].tolist() for n in range(len(plan.lens))]
+
+
+def routes_driven(world: World, b: int) -> Routes:
+    """Who drove which bookings in which order, from the event log of row ``b``."""
+    routes: Routes = [[] for _ in range(world.drivers.shape[1])]
+    events = world.events[b, : int(world.clocks["num_events"][b])]
+    for event in events[events["kind"] == EventKind.DEPART]:
+        routes[int(event["driver"])].append(int(event["booking"]))
+    return routes
+
+
+def _padded(routes: Routes, num_drivers: int) -> Routes:
+    return [*routes, *([] for _ in range(num_drivers - len(routes)))]
+
+
+def hindsight(
+    planner: Planner,
+    online: Sequence[tuple[str, float, Routes]] = (),
+    num_iterations: int = DEFAULT_ITERATIONS,
+    cache: Path | None = CACHE_DIR,
+) -> Hindsight:
+    """
+    The best plan known of the planner's day.
+
+    Parameters
+    ----------
+    online
+        (name, value, routes) of policies that played the day.
+    num_iterations
+        Of each search. A cached plan that was searched as long is only compared with the online plans.
+    cache
+        Folder for a file per day and settings; None: nothing is kept.
+    """
+    sign = SIGN[planner.objective]
+    path = None if cache is None else cache / f"{planner.digest()}.json"
+    best: Hindsight | None = None
+    if path is not None and path.exists():
+        best = Hindsight(**json.loads(path.read_text()))
+    before = None if best is None else (best.value, best.num_iterations)
+
+    def offer(routes: Routes, origin: str) -> None:
+        nonlocal best
+        value, driven = planner.replay(routes)
+        if best is None or sign * value > sign * best.value + 1e-9:
+            kept = best or Hindsight(value, driven, origin)
+            best = Hindsight(value, driven, origin, kept.num_iterations, kept.bound)
+
+    online = sorted(online, key=lambda entry: -sign * entry[1])
+    if best is None or best.num_iterations < num_iterations:
+        starts: list[tuple[str, Routes]] = [("search", [])]
+        if solvers.is_installed("pyvrp"):
+            found = planner.pyvrp(max(1, int(PYVRP_SHARE * num_iterations)), 0)
+            offer(found, "pyvrp")
+            starts.append(("pyvrp and search", found))
+        if online:
+            starts.append((f"{online[0][0]} and search", online[0][2]))
+        if best is not None:
+            starts.append((best.origin, best.routes))
+        for seed, (origin, routes) in enumerate(starts):
+            offer(planner.search(routes, num_iterations, seed), origin)
+        assert best is not None
+        best.num_iterations = num_iterations
+    for name, value, routes in online:
+        if sign * value > sign * best.value + 1e-9:
+            offer(planner.search(routes, max(1, num_iterations // 4), 99), f"{name} and search")
+            offer(routes, name)
+        if sign * value > sign * best.value + 1e-9:
+            # A replay of its trips comes out below what the policy itself earned: its own day is the best one known.
+            best = Hindsight(value, routes, name, best.num_iterations, best.bound)
+    if path is not None and before != (best.value, best.num_iterations):
+        store(best, path)
+    return best
+
+
+def store(plan: Hindsight, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(asdict(plan)) + "\n")

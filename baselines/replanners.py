@@ -1,0 +1,354 @@
+"""
+Re-planners: at every tick a solver plans all known bookings anew; a booking is assigned when it can't wait any longer.
+
+The plan is kept outside of the world, so that nothing is promised before it must be. Each of them starts from its
+previous plan, into which new bookings are inserted greedily; that plan also stands when the solver finds none better.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any, ClassVar
+
+import numpy as np
+
+from baselines import planning
+from baselines.kernels import load_half_hours
+from baselines.policy import IntArray
+from baselines.rules import TunableRule
+from baselines.solvers import OrTools, PyVrp, RoutingProblem, Solver, Vroom
+from envs.compiled import jit
+from envs.decisions import refresh
+from envs.plans import has_room, insert_trip, remove_open
+from envs.records import World
+from reward.weights import WEIGHTS_DTYPE
+
+DEFAULT_LIMIT_MS = 100.0  # per decision
+ITERATIONS_PER_MS = 30.0  # of the compiled search: about what a core does on real days
+_COMMON = (
+    "Plans all open bookings anew at every tick, the backlog included (with one decision per tick: those in the "
+    "slots), from its previous plan on, with tuned prices for driver time; assigns a booking to the driver of its plan "
+    "when the trip must begin, or the booking would expire, before the next tick, and waits until then."
+)
+_COSTS = {"cost": (1.0, 0.0, 300.0), "cost_with_lateness": (1.0, 5.0, 300.0)}  # per deadhead min, late min, lost
+
+
+def make_objective(judged_by: str, weights: np.ndarray | None) -> np.ndarray:
+    """
+    OBJECTIVE, shape (1,): what plans are judged by, the same as the day.
+
+    Parameters
+    ----------
+    judged_by
+        ``reward``, then ``weights`` (WEIGHTS_DTYPE) are needed, ``cost`` or ``cost_with_lateness`` (``envs.kpis``).
+    """
+    objective = np.zeros(1, planning.OBJECTIVE)
+    if judged_by == "reward":
+        if weights is None:
+            raise ValueError("a re-planner judged by the reward needs one. Pass --reward v2, or --objective cost.")
+        objective["pays_reward"] = 1
+    else:
+        objective["deadhead_min"], objective["late_min"], objective["lost"] = _COSTS[judged_by]
+    return objective
+
+
+def make_search(
+    num_iterations: int, first_temperature: float = 2.0, last_temperature: float = 0.05, mean_removed: float = 8.0
+) -> np.ndarray:
+    """SEARCH, shape (1,): the budget of the compiled search and how it cools; found on selection days."""
+    return np.array([(num_iterations, first_temperature, last_temperature, mean_removed)], planning.SEARCH)
+
+
+@dataclass
+class _Held:
+    """What a re-planner keeps of the day in one row."""
+
+    now_min: float = -np.inf
+    num_decisions: int = -1
+    trips: list[list[int]] = field(default_factory=list)  # booking rows per driver
+    due: list[tuple[int, int]] = field(default_factory=list)  # (driver, booking) to be assigned at this tick
+
+
+class Replanner(TunableRule):
+    """
+    A solver that plans anew at every tick, and the discipline to assign late.
+
+    Parameters
+    ----------
+    time_limit_ms
+        Per call of the solver.
+    seed
+        Of the solver, where it has one.
+    judged_by
+        reward, cost or cost_with_lateness: what the plans are to be good at.
+    """
+
+    solver_name: ClassVar[str]
+    sees_backlog = True
+    space: ClassVar[dict[str, tuple[float, float, float]]] = {
+        "price_priority": (-10.0, 30.0, 0.0),  # the prices are those of best_reward_with_prices
+        "price_occupied_min": (-1.0, 4.0, 0.0),
+        "price_occupied_end_min": (-1.0, 4.0, 0.0),
+        "price_occupied_load_min": (-1.0, 3.0, 0.0),
+        "price_remote_km": (-2.0, 6.0, 0.0),
+        "price_delay_min": (-2.0, 4.0, 0.0),
+        "early_min": (0.0, 60.0, 0.0),  # assigned so long before it must be
+    }
+    starts: ClassVar[tuple[dict[str, float], ...]] = (
+        {"price_occupied_min": 0.5, "price_occupied_end_min": 0.5},
+        {"price_occupied_min": 1.0, "price_occupied_end_min": 1.0},
+        {"price_occupied_min": 1.5, "price_occupied_end_min": 1.5},
+        {"price_occupied_min": 2.0, "price_occupied_end_min": 0.0},
+        {"early_min": 10.0},
+    )
+
+    def __init__(
+        self, time_limit_ms: float = DEFAULT_LIMIT_MS, seed: int = 0, judged_by: str = "reward", **settings: float
+    ) -> None:
+        super().__init__(**settings)
+        self.time_limit_ms, self.seed, self.judged_by = time_limit_ms, seed, judged_by
+        self.make_solver()  # complains at once when it is not installed
+        self.decision_seconds: list[float] = []
+        self._held: dict[int, _Held] = {}
+
+    def make_solver(self) -> Solver | None:
+        """The routing solver; None for the compiled search."""
+        raise NotImplementedError
+
+    # --- a decision ---------------------------------------------------------------------------------------------------
+
+    def act(self, batch: Any, payer: Any = None) -> IntArray:
+        actions = np.zeros(batch.batch_size, np.int64)
+        for b in np.flatnonzero(~batch.is_done):
+            start = perf_counter()
+            actions[b] = self._decide(batch, int(b), payer)
+            self.decision_seconds.append(perf_counter() - start)
+        return actions
+
+    def _decide(self, batch: Any, b: int, payer: Any) -> int:
+        world, clock = batch.world, batch.world.clocks[b]
+        held = self._held.setdefault(b, _Held())
+        now, num_decisions = float(clock["now_min"]), int(clock["num_decisions"])
+        if now < held.now_min or num_decisions <= held.num_decisions:
+            held = self._held[b] = _Held()  # another day
+        held.num_decisions = num_decisions
+        one_per_tick = int(world.rules["decisions_per_tick"][0]) == 1
+        if now > held.now_min:
+            held.now_min = now
+            plan = self._plan(world, b, payer, held, slots_only=one_per_tick)
+            held.due = due_trips(world, b, plan, one_per_tick, self._settings["early_min"])
+            held.trips = [plan.trips[n, : plan.lens[n]].tolist() for n in range(len(plan.lens))]
+        num_slots = batch.max_bookings
+        while held.due:
+            n, k = held.due.pop(0)
+            slot = np.flatnonzero(world.slots[b] == k)
+            if len(slot) and world.pairs["is_feasible"][b, n, slot[0]]:
+                is_last = world.pairs["position"][b, n, slot[0]] == world.drivers["plan_len"][b, n]
+                if is_last or one_per_tick:
+                    return 1 + n * num_slots + int(slot[0])
+            if not one_per_tick:
+                assign_last(world, b, n, k)
+        return 0
+
+    def _plan(self, world: World, b: int, payer: Any, held: _Held, slots_only: bool) -> planning.Plan:
+        clock = world.clocks[b]
+        rows = world.slots[b] if slots_only else world.open_rows[b, : int(clock["num_open"])]
+        rows = rows[rows >= 0].astype(np.int32)
+        weights = np.zeros(1, WEIGHTS_DTYPE) if payer is None else payer.function.weights.as_record()
+        objective = make_objective(self.judged_by, None if payer is None else weights)
+        objective["now_min"], objective["delay_min"] = clock["now_min"], self._settings["price_delay_min"]
+        objective["occupied_min"] = self._price_of_time(world, b)
+        num_drivers = world.drivers.shape[1]
+        plan = planning.empty_plan(num_drivers, world.bookings.shape[1], max(1, len(rows)))
+        plan.ready_min[:] = clock["now_min"]
+        bookings = world.bookings[b, rows]
+        remote_km = np.hypot(bookings["dropoff_east_km"], bookings["dropoff_north_km"])
+        plan.bonus[rows] = self._settings["price_priority"] * bookings["priority"]
+        plan.bonus[rows] -= self._settings["price_remote_km"] * remote_km
+        planning.begin_plan(world, b, objective, weights, plan)
+        is_open = np.zeros(world.bookings.shape[1], bool)
+        is_open[rows] = True
+        previous = [[k for k in trips if is_open[k]] for trips in held.trips] or [[] for _ in range(num_drivers)]
+        load(world, b, objective, weights, plan, previous)
+        worth = planning.insert_missing(world, b, objective, weights, plan, rows)
+        if len(rows):
+            self._improve(world, b, objective, weights, plan, rows, worth)
+        return plan
+
+    def _price_of_time(self, world: World, b: int) -> float:
+        """Per minute of driver time: linear from opening to closing, and more the more the drivers are booked out."""
+        clock = world.clocks[b]
+        left = (clock["close_min"] - clock["now_min"]) / (clock["close_min"] - clock["open_min"])
+        end = self._settings["price_occupied_end_min"]
+        price = end + (self._settings["price_occupied_min"] - end) * min(1.0, max(0.0, float(left)))
+        return price + self._settings["price_occupied_load_min"] * float(load_half_hours(world, b))
+
+    def _improve(
+        self,
+        world: World,
+        b: int,
+        objective: np.ndarray,
+        weights: np.ndarray,
+        plan: planning.Plan,
+        rows: np.ndarray,
+        worth: float,
+    ) -> None:
+        """Ask the solver, and take its plan when that is worth more in the simulator's travel."""
+        solver = self.make_solver()
+        assert solver is not None
+        index = {int(k): r for r, k in enumerate(rows)}
+        warm = [[index[int(k)] for k in plan.trips[n, : plan.lens[n]]] for n in range(len(plan.lens))]
+        pickups = [plan.pickup_min[n, : plan.lens[n]].tolist() for n in range(len(plan.lens))]
+        problem = make_problem(world, b, objective, weights, plan, rows)
+        routes = solver.solve(problem, warm, pickups)
+        other = planning.empty_plan(plan.trips.shape[0], world.bookings.shape[1], plan.trips.shape[1])
+        other.ready_min[:], other.bonus[:] = plan.ready_min, plan.bonus
+        planning.begin_plan(world, b, objective, weights, other)
+        load(world, b, objective, weights, other, [[int(rows[r]) for r in route] for route in routes])
+        if planning.insert_missing(world, b, objective, weights, other, rows) > worth:
+            for name in ("trips", "lens", "depart_min", "pickup_min", "dropoff_min", "approach_km", "worth"):
+                getattr(plan, name)[...] = getattr(other, name)
+
+
+def load(
+    world: World, b: int, objective: np.ndarray, weights: np.ndarray, plan: planning.Plan, trips: list[list[int]]
+) -> None:
+    """Put trips (booking rows per driver) into an empty plan; see ``planning.load_trips``."""
+    lens = np.array([len(route) for route in trips], np.int32)
+    table = np.zeros((len(trips), max(1, int(lens.max(initial=0)))), np.int32)
+    for n, route in enumerate(trips):
+        table[n, : len(route)] = route
+    planning.load_trips(world, b, objective, weights, plan, table, lens)
+
+
+def make_problem(
+    world: World, b: int, objective: np.ndarray, weights: np.ndarray, plan: planning.Plan, rows: np.ndarray
+) -> RoutingProblem:
+    """What a routing solver has to know: ``rows`` without a place, drivers free where ``plan`` begins."""
+    num_drivers, size = world.drivers.shape[1], len(rows)
+    minutes, cost = np.zeros((num_drivers + size, size)), np.zeros((num_drivers + size, size))
+    service = np.zeros(size)
+    ends, worths = (np.zeros((size, planning.NUM_CHOICES)) for _ in range(2))
+    planning.describe(world, b, objective, weights, plan, rows, minutes, cost, service, ends, worths)
+    present = np.arange(num_drivers) < int(world.clocks["num_drivers"][b])
+    drivers, bookings = world.drivers[b], world.bookings[b, rows]
+    is_emergency = (drivers["is_emergency"] != 0) & bool(objective["pays_reward"][0])
+    needs_place = bookings["is_wheelchair"] != 0
+    return RoutingProblem(
+        start_min=np.where(present, plan.start_min, np.inf),
+        end_min=np.where(present, drivers["shift_end_min"], 0.0),
+        minutes=minutes,
+        cost=cost,
+        driver_cost=np.where(is_emergency, -weights["emergency_trip"][0], 0.0),
+        service_min=service,
+        earliest_min=np.maximum(bookings["earliest_pickup_min"], world.clocks["now_min"][b]),
+        ends_min=ends,
+        worths=worths,
+        lost_worth=plan.lost_worth[rows],
+        can_take=(drivers["can_wheelchair"] != 0)[:, None] | ~needs_place[None, :],
+    )
+
+
+def due_trips(
+    world: World, b: int, plan: planning.Plan, one_per_tick: bool, early_min: float = 0.0
+) -> list[tuple[int, int]]:
+    """
+    (driver, booking) of the trips that can't wait until the next tick, in the order in which they must be assigned.
+
+    A trip can't wait when it would begin before the next tick, when its booking would expire, or when the day would
+    close; nor can the trips ahead of such a one. ``early_min`` moves that moment forward. With one decision per tick, a
+    trip is due as soon as all the trips up to its last tick need every tick that is left.
+    """
+    clock = world.clocks[b]
+    num_drivers, tick_min = int(clock["num_drivers"]), float(world.rules["tick_min"][0])
+    first, last = np.zeros(plan.trips.shape, np.int64), np.zeros(plan.trips.shape, np.int64)
+    planning.assignment_ticks(world, b, plan, first, last)
+    this_tick = round((float(clock["now_min"]) - float(clock["open_min"])) / tick_min) + int(early_min / tick_min)
+    entries = sorted(
+        (int(last[n, p]), n, p, int(plan.trips[n, p])) for n in range(num_drivers) for p in range(plan.lens[n])
+    )
+    if one_per_tick:
+        for rank, (tick, _, _, _) in enumerate(entries):
+            if tick <= this_tick + rank:
+                _, n, _, k = entries[0]
+                return [(n, k)]
+        return []
+    return [(n, k) for tick, n, _, k in entries if tick <= this_tick]
+
+
+@jit
+def assign_last(world: World, b, n, k):  # type: ignore[no-untyped-def]
+    """Give open booking ``k`` to driver ``n`` as the last trip of the plan, if there is room, and look again."""
+    clock = world.clocks[b]
+    for index in range(clock.num_open):
+        if world.open_rows[b, index] == k:
+            if has_room(world, b, n, k):
+                remove_open(world, b, index)
+                insert_trip(world, b, n, k, world.drivers[b, n].plan_len)
+                clock.plan_news = 1
+                refresh(world, b)
+            return
+
+
+class ReplanPyVrp(Replanner):
+    name = "replan_pyvrp"
+    solver_name = "pyvrp"
+    description = f"{_COMMON} Solver: PyVRP, iterated local search; knows lateness and promptness in steps."
+
+    def make_solver(self) -> Solver:
+        return PyVrp(self.time_limit_ms, self.seed)
+
+
+class ReplanVroom(Replanner):
+    name = "replan_vroom"
+    solver_name = "vroom"
+    description = (
+        f"{_COMMON} Solver: VROOM; serves as much as it can by priority before it looks at costs, and knows one window."
+    )
+
+    def make_solver(self) -> Solver:
+        return Vroom(self.time_limit_ms, self.seed)
+
+
+class ReplanOrTools(Replanner):
+    name = "replan_ortools"
+    solver_name = "ortools"
+    description = f"{_COMMON} Solver: OR-Tools, guided local search; knows lateness and promptness in steps."
+
+    def make_solver(self) -> Solver:
+        return OrTools(self.time_limit_ms, self.seed)
+
+
+class ReplanSearch(Replanner):
+    name = "replan_search"
+    solver_name = "search"
+    description = (
+        f"{_COMMON} Solver: the project's own ruin and recreate, which knows the simulator's travel and the exact "
+        "worth of every pickup time; its budget is a number of iterations, not a time."
+    )
+
+    def make_solver(self) -> Solver | None:
+        return None
+
+    def _improve(
+        self,
+        world: World,
+        b: int,
+        objective: np.ndarray,
+        weights: np.ndarray,
+        plan: planning.Plan,
+        rows: np.ndarray,
+        worth: float,
+    ) -> None:
+        shape = plan.trips.shape
+        spare, best = (planning.empty_plan(shape[0], world.bookings.shape[1], shape[1]) for _ in range(2))
+        for other in (spare, best):
+            for name in ("start_min", "start_booking", "ready_min", "lost_worth", "bonus"):
+                getattr(other, name)[...] = getattr(plan, name)
+        search = make_search(max(1, round(ITERATIONS_PER_MS * self.time_limit_ms)))
+        seed = (self.seed * 1_000_003 + int(world.clocks["now_min"][b])) % 2**31
+        planning.ruin_and_recreate(world, b, objective, weights, plan, spare, best, rows, search, seed)
+
+
+REPLANNERS: tuple[type[Replanner], ...] = (ReplanSearch, ReplanPyVrp, ReplanVroom, ReplanOrTools)

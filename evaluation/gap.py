@@ -1,0 +1,154 @@
+"""How far everybody is from the hindsight plan of each day, and who is significantly better than whom."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from baselines.bound import upper_bound
+from baselines.hindsight import CACHE_DIR, SIGN, Planner, hindsight, store
+from envs.scenario import Scenario
+from evaluation.runner import Case, Played
+from evaluation.statistics import holm, paired_difference
+
+if TYPE_CHECKING:
+    from evaluation.report import Evaluation
+
+SIGNIFICANCE = 0.05
+
+
+@dataclass(frozen=True)
+class Reference:
+    """
+    The hindsight plan of every case.
+
+    Attributes
+    ----------
+    values
+        float64, one per case: what its replay through the simulator came to.
+    bounds
+        float64: no plan can be better; nan where none was computed.
+    origins
+        Where each plan came from.
+    num_iterations
+        Of each search for it.
+    """
+
+    values: np.ndarray
+    bounds: np.ndarray
+    origins: list[str]
+    num_iterations: int
+
+    @property
+    def from_policies(self) -> int:
+        """On how many days no plan was found that is better than what a policy did."""
+        return sum("search" not in origin and origin != "pyvrp" for origin in self.origins)
+
+    def to_dict(self, objective: str) -> dict[str, Any]:
+        known = ~np.isnan(self.bounds)
+        return {
+            "mean": float(self.values.mean()),
+            "bound_mean": float(self.bounds.mean()) if known.all() else None,
+            "objective": objective,
+            "num_iterations": self.num_iterations,
+            "days_from_policies": self.from_policies,
+            "values": self.values.tolist(),
+            "bounds": self.bounds.tolist(),
+            "origins": self.origins,
+        }
+
+    def notes(self) -> list[str]:
+        """What the reader has to know about it."""
+        notes = [
+            f"hindsight: the whole day known, {self.num_iterations} iterations of each search; mean "
+            f"{self.values.mean():.1f}."
+        ]
+        if not np.isnan(self.bounds).any():
+            notes.append(f"no plan at all can do better than {self.bounds.mean():.1f} on average (bound).")
+        if self.from_policies:
+            notes.append(
+                f"on {self.from_policies} of {len(self.values)} days the best plan known is what a policy did: search "
+                "longer (--hindsight)."
+            )
+        return notes
+
+
+def make_reference(
+    cases: Sequence[Case],
+    played: Sequence[Played],
+    scenario: Scenario,
+    reward: str | None,
+    objective: str,
+    num_iterations: int,
+    bound_seconds: float = 0.0,
+    cache: Path | None = CACHE_DIR,
+    on_progress: Callable[[int], None] | None = None,
+) -> Reference:
+    """The hindsight plan of each case, started from the best of what was played on it, and its bound if asked for."""
+    values, bounds, origins = [], [], []
+    for i, case in enumerate(cases):
+        planner = Planner(case.day, scenario, reward, objective, case.num_unservable)
+        online = [(one.policy, float(one.values(objective)[i]), one.routes[i]) for one in played if one.routes]
+        found = hindsight(planner, online, num_iterations, cache)
+        if bound_seconds > 0.0 and found.bound is None:
+            found.bound, routes = upper_bound(planner, found.routes, bound_seconds)
+            value, driven = planner.replay(routes)
+            if SIGN[objective] * value > SIGN[objective] * found.value + 1e-9:
+                found.value, found.routes, found.origin = value, driven, "search by columns"
+            if cache is not None:
+                store(found, cache / f"{planner.digest()}.json")
+        values.append(found.value)
+        bounds.append(math.nan if found.bound is None else found.bound)
+        origins.append(found.origin)
+        if on_progress is not None:
+            on_progress(i + 1)
+    return Reference(np.array(values), np.array(bounds), origins, num_iterations)
+
+
+def gap_percent(mean: float, best: float, objective: str) -> float:
+    """How much worse than the hindsight plan, in per cent of it; nan where that plan is worth nothing or less."""
+    if not best > 0:
+        return math.nan
+    return 100.0 * SIGN[objective] * (best - mean) / best
+
+
+def share_closed(mean: float, rule: float, best: float) -> float:
+    """Which part of the way from the best simple rule to the hindsight plan a policy has come; 1 is all of it."""
+    return (mean - rule) / (best - rule) if best != rule else math.nan
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """``better`` beats ``worse`` on the objective, after the correction for all pairs."""
+
+    better: str
+    worse: str
+    mean_difference: float
+    p_value_holm: float
+
+
+def significant_pairs(evaluation: Evaluation) -> list[Ahead]:
+    """All pairs of policies (pools for their members) that differ significantly, paired by day, Holm-corrected."""
+    pooled = {name for members in evaluation.pools.values() for name in members}
+    names = [*evaluation.pools, *(one.policy for one in evaluation.played if one.policy not in pooled)]
+    values = {name: evaluation.values(name, evaluation.objective) for name in names}
+    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+    intervals = []
+    for a, b in pairs:
+        one, other = np.atleast_2d(values[a]), np.atleast_2d(values[b])
+        # A pool keeps its seeds against a single policy; two pools are compared by their means.
+        if len(one) > 1 and len(other) > 1:
+            one, other = one.mean(axis=0, keepdims=True), other.mean(axis=0, keepdims=True)
+        intervals.append(paired_difference(one, other, evaluation.clusters))
+    sign = SIGN[evaluation.objective]
+    ahead = []
+    for (a, b), interval, p_value in zip(pairs, intervals, holm([x.p_value for x in intervals]), strict=True):
+        if interval.is_significant and p_value < SIGNIFICANCE:
+            better, worse = (a, b) if sign * interval.mean > 0 else (b, a)
+            ahead.append(Ahead(better, worse, abs(interval.mean), p_value))
+    return ahead

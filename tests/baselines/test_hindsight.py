@@ -1,0 +1,125 @@
+"""The hindsight plan: its replay is what was planned, nobody leaves before a booking is known, no policy is better."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from baselines import planning
+from baselines.bound import BoundSearch, is_beyond, upper_bound
+from baselines.hindsight import Planner, hindsight
+from baselines.replanners import ReplanSearch
+from envs.scenario import Scenario
+from evaluation.gap import make_reference
+from evaluation.runner import Case, play
+from evaluation.setup import generated_cases
+from tests.envs.line import booking, driver, line_day
+
+OPERATING_DAY = Scenario.load("operating_day", plan_improvement=False)
+SHORT_SHIFT = Scenario.load("short_shift")
+ITERATIONS = 200
+
+
+def planner_of(bookings, drivers) -> Planner:
+    return Planner(line_day(bookings, drivers), OPERATING_DAY, None, "cost")
+
+
+def random_day(seed: int, size: int = 7):
+    rng = np.random.default_rng(seed)
+    bookings = []
+    for i in range(size):
+        start = float(rng.integers(490, 640))
+        release = float(rng.integers(480, int(start) + 1))
+        bookings.append(booking(f"b{i}", tuple(rng.uniform(0, 15, 2)), (start, start + 20.0), release=release))
+    return bookings, [driver("d0", 0), driver("d1", 10)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_where_travel_is_constant_the_replay_comes_to_what_was_planned(seed):
+    planner = planner_of(*random_day(seed))
+    routes = planner.search([], ITERATIONS, 0)
+    plan = planner.load(routes)
+    planned = -planning.insert_missing(planner.world, 0, planner.record, planner.weights, plan, planner.all_rows)
+    value, driven = planner.replay(routes)
+    assert value == pytest.approx(planned)
+    assert driven == routes
+
+
+def test_nobody_leaves_before_a_booking_is_known():
+    # Known at 08:20 (a tick), wanted until 08:30, 12 min away: can't be reached though hindsight knows of it.
+    planner = planner_of([booking("b0", (21, 22), (480, 510), release=500)], [driver("d0", 0)])
+    # 21 km = 42 min: 08:20 + 42 = 09:02, 32 min after 08:30, and 30 are allowed; leaving at 08:00 would have done
+    assert hindsight(planner, num_iterations=ITERATIONS, cache=None).value == pytest.approx(300.0)
+    known = planner_of([booking("b0", (21, 22), (480, 510), release=480)], [driver("d0", 0)])
+    assert hindsight(known, num_iterations=ITERATIONS, cache=None).value == pytest.approx(42.0)
+
+
+def test_a_plan_is_kept_and_found_again(tmp_path):
+    bookings, drivers = random_day(1)
+    first = hindsight(planner_of(bookings, drivers), num_iterations=ITERATIONS, cache=tmp_path)
+    (path,) = tmp_path.glob("*.json")
+    written = path.stat().st_mtime_ns
+    again = hindsight(planner_of(bookings, drivers), num_iterations=ITERATIONS, cache=tmp_path)
+    assert (again.value, again.routes) == (first.value, first.routes)
+    assert path.stat().st_mtime_ns == written  # nothing new: nothing was searched or written
+    # Another fleet is another day.
+    hindsight(planner_of(bookings, drivers[:1]), num_iterations=ITERATIONS, cache=tmp_path)
+    assert len(list(tmp_path.glob("*.json"))) == 2
+
+
+def test_a_better_plan_of_a_policy_is_taken_over(tmp_path):
+    bookings, drivers = random_day(2)
+    planner = planner_of(bookings, drivers)
+    best = hindsight(planner, num_iterations=2_000, cache=None)
+    (tmp_path / f"{planner.digest()}.json").write_text(
+        '{"value": 5000.0, "routes": [[], []], "origin": "search", "num_iterations": 2000, "bound": null}'
+    )
+    found = hindsight(planner, [("rule", best.value, best.routes)], num_iterations=2_000, cache=tmp_path)
+    assert found.value <= best.value + 1e-9
+    assert found.origin.startswith("rule")
+
+
+@pytest.mark.parametrize(
+    ("scenario", "reward", "objective"), [(SHORT_SHIFT, "v2", "reward"), (OPERATING_DAY, "v3", "reward")]
+)
+def test_no_policy_is_better_than_hindsight_and_nothing_better_than_the_bound(scenario, reward, objective, tmp_path):
+    cases = generated_cases(1_000_000, 2, scenario)
+    played = [play(ReplanSearch(2.0), cases, scenario, reward, measure_latency=False)]
+    reference = make_reference(cases, played, scenario, reward, objective, ITERATIONS, 10.0, tmp_path)
+    assert np.all(played[0].reward <= reference.values + 1e-6)
+    assert not any(is_beyond(v, b, objective) for v, b in zip(reference.values, reference.bounds, strict=True))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_on_a_small_day_the_bound_is_reached(seed):
+    # With few bookings and two drivers the relaxation has whole solutions, nearly always.
+    planner = planner_of(*random_day(seed, size=5))
+    found = hindsight(planner, num_iterations=2_000, cache=None)
+    bound, routes = upper_bound(planner, found.routes, seconds=10.0)
+    assert bound <= found.value + 1e-6
+    assert bound == pytest.approx(found.value, abs=20.0)
+    assert planner.replay(routes)[0] >= bound - 1e-6
+
+
+def test_a_bound_knows_that_a_tick_has_one_decision():
+    # Three bookings known at 08:00 that must be assigned by 08:04, before the next tick: two of them are lost.
+    bookings = [booking(f"b{i}", (i, i + 1), (480, 484)) for i in range(3)]
+    day = line_day(bookings, [driver(f"d{n}", n) for n in range(3)])
+    scenario = Scenario.load("short_shift")
+    planner = Planner(day, scenario, None, "cost")
+    # one tick until 08:00, two until 08:05: three bookings are too many for either
+    assert BoundSearch(planner).room.tolist() == [1.0, 2.0]
+    found = hindsight(planner, num_iterations=ITERATIONS, cache=None)
+    # everybody stands at a pickup: no deadhead, 2 x 300 lost
+    assert found.value == pytest.approx(600.0)
+    assert upper_bound(planner, found.routes)[0] == pytest.approx(600.0)
+
+
+def test_the_case_says_what_no_shift_can_serve():
+    # b1 is out of reach of the only shift: lost, but not in the cost, nor in the bound
+    bookings = [booking("b0", (2, 3), (500, 520)), booking("b1", (60, 61), (480, 485))]
+    day = line_day(bookings, [driver("d0", 0)])
+    case = Case(day, "line", "line", num_unservable=1)
+    reference = make_reference([case], [], OPERATING_DAY, None, "cost", ITERATIONS, 5.0, None)
+    assert reference.values[0] == pytest.approx(4.0)
+    assert reference.bounds[0] == pytest.approx(4.0)

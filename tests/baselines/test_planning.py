@@ -1,0 +1,116 @@
+"""Plans beside the simulator: their worth, what an insertion adds, and a search that never makes them worse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from baselines import planning
+from baselines.replanners import load, make_objective, make_search
+from envs.simulator import Simulator, default_rules
+from reward.weights import WEIGHTS_DTYPE
+from tests.envs.line import booking, driver, line_day
+
+NO_WEIGHTS = np.zeros(1, WEIGHTS_DTYPE)
+COST = make_objective("cost", None)
+
+
+def begun(simulator: Simulator) -> planning.Plan:
+    """An empty plan at the simulator's time for all bookings of the only row."""
+    size = simulator.world.bookings.shape[1]
+    plan = planning.empty_plan(simulator.world.drivers.shape[1], size, size)
+    plan.ready_min[:] = simulator.world.clocks["now_min"][0]
+    planning.begin_plan(simulator.world, 0, COST, NO_WEIGHTS, plan)
+    return plan
+
+
+def worth(simulator: Simulator, plan: planning.Plan, rows: list[int]) -> float:
+    """Worth of a plan as it stands, with what it leaves out of ``rows``."""
+    lens = plan.lens[: simulator.world.clocks["num_drivers"][0]]
+    planned = [int(k) for n, size in enumerate(lens) for k in plan.trips[n, :size]]
+    lost = sum(float(plan.lost_worth[k]) for k in set(rows) - set(planned))
+    return lost + planning.insert_missing(simulator.world, 0, COST, NO_WEIGHTS, plan, np.array(planned, np.int32))
+
+
+def test_the_worth_is_minus_deadhead_minutes_and_lost_bookings():
+    bookings = [
+        booking("b0", (10, 11), (540, 570)),
+        booking("b1", (12, 20), (560, 600)),
+        booking("b2", (0, 1), (540, 541)),
+    ]
+    simulator = Simulator(line_day(bookings, [driver("d0", 0)]))
+    plan = begun(simulator)
+    load(simulator.world, 0, COST, NO_WEIGHTS, plan, [[0, 1]])
+    # approach 0 -> 10 km: 20 min; drop-off at 11 -> 12 km: 2 min; b2 left out: 300
+    assert worth(simulator, plan, [0, 1, 2]) == pytest.approx(-322)
+
+
+def test_trips_that_can_not_be_or_do_not_pay_are_left_out():
+    # b0: too far to be there in time (60 km = 120 min); b1 needs a wheelchair place; b2: 40 km = 80 min, saves 300
+    bookings = [
+        booking("b0", (60, 61), (540, 550)),
+        booking("b1", (1, 2), (540, 600), is_wheelchair=True),
+        booking("b2", (40, 41), (560, 620)),
+    ]
+    simulator = Simulator(line_day(bookings, [driver("d0", 0, can_wheelchair=False)]))
+    plan = begun(simulator)
+    load(simulator.world, 0, COST, NO_WEIGHTS, plan, [[0, 1, 2]])
+    assert plan.trips[0, : plan.lens[0]].tolist() == [2]
+    cheap = COST.copy()
+    cheap["lost"] = 79.0  # less than the 80 min of approach
+    planning.begin_plan(simulator.world, 0, cheap, NO_WEIGHTS, plan)
+    load(simulator.world, 0, cheap, NO_WEIGHTS, plan, [[2]])
+    assert plan.lens[0] == 0
+
+
+def test_a_trip_waits_until_its_booking_is_ready():
+    simulator = Simulator(line_day([booking("b0", (10, 11), (490, 600))], [driver("d0", 0)]))
+    plan = begun(simulator)
+    plan.ready_min[0] = 520.0
+    load(simulator.world, 0, COST, NO_WEIGHTS, plan, [[0]])
+    assert plan.depart_min[0, 0] == pytest.approx(520)  # not at 480, though the window opens at 490
+    assert plan.pickup_min[0, 0] == pytest.approx(540)
+
+
+def draw_day(data: st.DataObject) -> Simulator:
+    km = st.floats(0, 30)
+    bookings = [
+        booking(f"b{i}", (data.draw(km), data.draw(km)), (start, start + data.draw(st.integers(0, 60))))
+        for i, start in enumerate(data.draw(st.lists(st.integers(480, 640), min_size=1, max_size=9)))
+    ]
+    return Simulator(line_day(bookings, [driver(f"d{n}", data.draw(km)) for n in range(2)]), default_rules())
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_searching_never_costs_and_gives_nobody_two_places(data):
+    simulator = draw_day(data)
+    rows = np.arange(simulator.world.bookings.shape[1], dtype=np.int32)
+    plans = [begun(simulator) for _ in range(3)]
+    before = planning.insert_missing(simulator.world, 0, COST, NO_WEIGHTS, plans[0], rows)
+    found = planning.ruin_and_recreate(simulator.world, 0, COST, NO_WEIGHTS, *plans, rows, make_search(50), 1)
+    plan = plans[0]
+    assert found >= before - 1e-9
+    planned = [int(k) for n in range(2) for k in plan.trips[n, : plan.lens[n]]]
+    assert len(planned) == len(set(planned))
+    # What it says is what the trips are worth when they are scheduled anew.
+    again = begun(simulator)
+    load(simulator.world, 0, COST, NO_WEIGHTS, again, [plan.trips[n, : plan.lens[n]].tolist() for n in range(2)])
+    assert worth(simulator, again, rows.tolist()) == pytest.approx(found)
+
+
+def test_with_one_decision_per_tick_the_second_of_two_trips_begins_a_tick_later():
+    rules = default_rules()
+    rules["decisions_per_tick"] = 1
+    bookings = [booking("b0", (1, 2), (480, 500)), booking("b1", (11, 12), (480, 510))]
+    simulator = Simulator(line_day(bookings, [driver("d0", 0), driver("d1", 10)]), rules)
+    objective = COST.copy()
+    objective["one_decision_per_tick"], objective["late_min"] = 1, 0.0
+    plan = begun(simulator)
+    load(simulator.world, 0, objective, NO_WEIGHTS, plan, [[0], [1]])
+    ticks = np.zeros(plan.trips.shape, np.int64)
+    planning.decide_ticks(simulator.world, 0, objective, NO_WEIGHTS, plan, ticks)
+    # both are due at 08:00; the first gets that tick, the other one the next (and still its window)
+    assert [ticks[0, 0], ticks[1, 0]] == [0, 1]
