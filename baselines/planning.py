@@ -366,7 +366,7 @@ def assignment_ticks(world: World, b, plan, first_tick, last_tick):
             until += 0.0 if plan.depart_min[n, p] <= until else world.rules[0].expiry_tolerance_min
             latest = min(latest, np.int64(np.floor((until - clock.open_min) / tick_min)))
             last_tick[n, p] = latest
-        earliest = 0
+        earliest = np.int64(0)
         for p in range(plan.lens[n]):
             wait = plan.ready_min[plan.trips[n, p]] - clock.open_min - EPSILON_MIN
             earliest = max(earliest, np.int64(np.ceil(wait / tick_min)))

@@ -149,7 +149,7 @@ class PyVrp:
         for matrix in (durations, *matrices):
             np.fill_diagonal(matrix, 0)
         # A wheelchair weighs one unit, and a vehicle without a place for it can't take any.
-        is_special = ~problem.can_take.all(axis=0)
+        is_special = ~np.all(problem.can_take, axis=0)
         clients_of: list[list[int]] = [[] for _ in range(num_bookings)]
         for c, (r, _, _) in enumerate(choices):
             clients_of[r].append(c)

@@ -221,7 +221,7 @@ class Decisions:
 
     def rate(self) -> float:
         """Decisions per second of one round; where one action is feasible the network isn't asked, nor counted."""
-        times = []
+        times: list[float] = []
         while len(times) < self.num_decisions:
             begun = time.perf_counter()
             actions, _ = self.model.predict(self.observation, deterministic=True)
@@ -235,7 +235,7 @@ class Decisions:
 def large_day(num_drivers: int, num_bookings: int, num_slots: int) -> float:
     """Seconds for one operating day, simulator and network on one core, plan improvement off."""
     legs_per_driver = 4.75  # at load 1, see the scenario
-    overrides = {"num_drivers": num_drivers, "max_bookings": num_slots, "plan_improvement": False}
+    overrides: dict[str, Any] = {"num_drivers": num_drivers, "max_bookings": num_slots, "plan_improvement": False}
     load = num_bookings / num_drivers / legs_per_driver
     env = DispatchVecEnv(1, "operating_day", RewardFunction.load("v3"), seed=0, load=load, **overrides)
     model = MaskableDQN("PairPolicy", env, device="cpu", buffer_size=2)

@@ -92,7 +92,7 @@ def build_parser() -> argparse.ArgumentParser:
 def generated_parts(args: argparse.Namespace) -> list[Part]:
     parts = []
     if args.short_days:
-        arguments = ("--env", "Dispatch-v0", "--reward", "v2", "--episodes", str(args.short_days))
+        arguments: tuple[str, ...] = ("--env", "Dispatch-v0", "--reward", "v2", "--episodes", str(args.short_days))
         title = f"Short shift, V2, {args.short_days} report days"
         parts.append(Part(f"short-{args.short_days}", title, arguments, tuple(args.models_short)))
     if args.operating_days:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -46,7 +48,8 @@ def problem(minutes, **changes) -> RoutingProblem:
 
 def solve(name: str, given: RoutingProblem, warm=None):
     warm = warm or [[] for _ in range(given.num_drivers)]
-    return MAKERS[name]().solve(given, warm, [[480.0] * len(route) for route in warm])
+    solver: Any = MAKERS[name]()
+    return solver.solve(given, warm, [[480.0] * len(route) for route in warm])
 
 
 # Two drivers, two bookings: each stands 5 min from one and 50 from the other; 60 min between them.

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.records import BOOKING, CLOCK, DRIVER, EVENT, NEVER, NO_BOOKING, NO_DRIVER, PAIR, RULES, World
+from envs.records import (
+    BOOKING,
+    CLOCK,
+    DRIVER,
+    EVENT,
+    NEVER,
+    NO_BOOKING,
+    NO_DRIVER,
+    PAIR,
+    RIVALRY,
+    RULES,
+    World,
+)
 
 
 def empty_world(num_drivers: int, num_bookings: int, num_slots: int | None = None, num_rows: int = 1) -> World:
@@ -38,6 +50,7 @@ def empty_world(num_drivers: int, num_bookings: int, num_slots: int | None = Non
         touched=np.zeros((num_rows, num_bookings), np.int32),
         events=np.zeros((num_rows, 6 * num_bookings + 10), EVENT),
         slots=slots,
+        rivalries=np.zeros((num_rows, num_slots), RIVALRY),
         pairs=np.zeros((num_rows, num_drivers, num_slots), PAIR),
         open_rows=np.tile(np.arange(num_bookings, dtype=np.int32), (num_rows, 1)),
     )
