@@ -65,6 +65,7 @@ class Board:
         for n in (0, 1):
             other = np.where(pairs["is_feasible"][1 - n] == 1, pairs["cost"][1 - n], NEVER)
             pairs["regret"][n] = other - pairs["cost"][n]
+        self.world.drivers["num_feasible"][0] = pairs["is_feasible"].sum(axis=1)
         self.world.clocks["num_feasible"][0] = int(pairs["is_feasible"].sum())
 
     def forbid(self, driver: int, slot: int) -> None:

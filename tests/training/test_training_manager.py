@@ -251,7 +251,7 @@ def test_help_shows_defaults(capsys):
         train.main(["--help"])
     assert stop.value.code == 0
     text = capsys.readouterr().out
-    assert "(default: v2)" in text and "(default: dqn)" in text
+    assert "(default: v2)" in text and "(default: maskable_dqn)" in text
 
 
 def test_buffer_larger_than_half_of_the_memory_is_refused_with_the_size_that_fits(monkeypatch):

@@ -133,6 +133,7 @@ NETWORKS = {
     "PairPolicy": (
         _plain("policy_kwargs.width", IntDistribution(32, 128, step=32), "size of every embedding"),
         _plain("policy_kwargs.mixing_layers", IntDistribution(0, 2), "how often the whole flows back into its parts"),
+        _plain("policy_kwargs.pair_mixing", _YES_NO, "pairs learn of their rivals"),
     ),
     "MaskableMlpPolicy": (_net_arch(("64-64", "256-256", "512-256", "1024-256-256"), "hidden layers"),),
 }

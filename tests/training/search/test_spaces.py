@@ -56,6 +56,7 @@ READ = {
     "policy_kwargs.dueling": lambda model: model.q_net.dueling,
     "policy_kwargs.width": lambda model: model.q_net.width,
     "policy_kwargs.mixing_layers": lambda model: len(model.q_net.mixing),
+    "policy_kwargs.pair_mixing": lambda model: model.q_net.pair_mixing,
     "policy_kwargs.net_arch": lambda model: [layer.out_features for layer in model.q_net.q_net[:-1:2]],
 }
 
@@ -114,7 +115,8 @@ def test_the_search_begins_with_the_shipped_settings():
     params = spaces.default_params("maskable_dqn", block, space)
     settings = spaces.to_settings(params, space)
     assert settings["learning_rate"] == block["learning_rate"]
-    assert settings["gamma"] == pytest.approx(0.99)  # the constructor's: the file doesn't name it
+    assert settings["gamma"] == pytest.approx(block["gamma"])
+    assert settings["n_ticks"] == 8  # the constructor's: the file doesn't name it
     assert set(params) == {each.name for each in space}
 
 
