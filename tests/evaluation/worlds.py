@@ -24,6 +24,7 @@ def empty_world(num_drivers: int, num_bookings: int, num_slots: int | None = Non
     num_slots = num_bookings if num_slots is None else num_slots
     clocks = np.zeros(num_rows, CLOCK)
     clocks["open_min"], clocks["now_min"], clocks["close_min"] = 480.0, 480.0, 600.0
+    clocks["num_shown"] = min(num_slots, num_bookings)
     clocks["num_bookings"], clocks["num_drivers"] = num_bookings, num_drivers
     clocks["num_open"] = clocks["num_released"] = num_bookings
     drivers = np.zeros((num_rows, num_drivers), DRIVER)
