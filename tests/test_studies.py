@@ -6,12 +6,19 @@ import json
 import sys
 from pathlib import Path
 
+import gymnasium as gym
+import numpy as np
 import pytest
+import yaml
 
-from studies import opponents
+import envs  # noqa: F401 - registers the environments
+from agents.maskable_dqn import MaskableDQN
+from reward import RewardV2
+from studies import opponents, ship
 from studies.jobs import Job, latest_run, run_all, train_job
 from studies.real_days import FLEETS, markdown, name_of
 from studies.short_shift import AGENTS, PROBLEMS, SEEDS, training_jobs
+from tests.training.tiny import run as train_run
 
 
 def touch(path: Path) -> Job:
@@ -130,3 +137,32 @@ def test_the_study_of_opponents_runs_anew_when_its_size_changes():
     names.add(opponents.job_of(day, 0, ["replan_search"], args).name)
     assert len(names) == 4
     assert "Full size" in opponents.size_of(args)
+
+
+def test_shipped_model_chooses_as_the_run_and_is_smaller(tmp_path):
+    config = tmp_path / "pair.yml"
+    block = {
+        "policy": "PairPolicy",
+        "policy_kwargs": {"width": 16},
+        "n_envs": 2,
+        "learning_starts": 16,
+        "batch_size": 8,
+    }
+    config.write_text(yaml.safe_dump({"Dispatch-v0": {**block, "buffer_size": 500, "n_timesteps": 96}}))
+    run = train_run(tmp_path, "--vec-env", "batched", "--seed", "7", config=config, algo="maskable_dqn")
+    assert ship.main([str(run), "tiny-seed7", "--folder", str(tmp_path / "shipped")]) == 0
+    shipped = tmp_path / "shipped" / "tiny-seed7"
+    assert (shipped / "Dispatch-v0.zip").stat().st_size < 0.8 * (run / "Dispatch-v0.zip").stat().st_size
+    settings = yaml.safe_load((shipped / "Dispatch-v0" / "resolved.yml").read_text())
+    assert settings["command"] == "python train.py --reward v2 --algo maskable_dqn -n 96 --seed 7"
+    assert str(tmp_path) not in (shipped / "Dispatch-v0" / "resolved.yml").read_text()
+    models = [MaskableDQN.load(folder / "Dispatch-v0.zip", device="cpu") for folder in (run, shipped)]
+    env = RewardV2(gym.make("Dispatch-v0"))
+    observation, _ = env.reset(options={"day": 5})
+    q_values = [model.q_values(observation) for model in models]
+    assert np.array_equal(*q_values)
+
+
+def test_a_folder_that_is_no_run_is_not_shipped(tmp_path, capsys):
+    assert ship.main([str(tmp_path), "nothing", "--folder", str(tmp_path)]) == 2
+    assert "not a run folder" in capsys.readouterr().err

@@ -1,0 +1,69 @@
+"""
+Puts the last model of a run among the shipped ones: ``python -m studies.ship RUN NAME``.
+
+``trained-agents/NAME`` then holds the model without the optimizer's memory (half of the file, of no use to anybody who
+only dispatches) and the settings that repeat it, without paths of this machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from evaluation.models import LAST, TRAINED_AGENTS, ModelError, algo_class, find_run
+
+KEPT = ("reward", "algo", "env", "block", "seed", "n_timesteps", "env_kwargs", "eval_env_kwargs", "hyperparams")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, help="run folder, such as logs/v2/maskable_dqn/Dispatch-v0_1")
+    parser.add_argument("name", help="such as v2-short-shift-seed1")
+    parser.add_argument("--folder", type=Path, default=TRAINED_AGENTS, help="default: trained-agents")
+    args = parser.parse_args(argv)
+    try:
+        folder = ship(args.run, args.folder / args.name)
+    except ModelError as error:
+        print(f"studies.ship: {error}", file=sys.stderr)
+        return 2
+    print(f"Shipped: {folder}")
+    return 0
+
+
+def ship(run_folder: Path, target: Path) -> Path:
+    """
+    Write the last model of ``run_folder`` and its settings into ``target``.
+
+    Raises
+    ------
+    ModelError
+        When the folder is not a finished run.
+    """
+    run = find_run(run_folder, LAST)
+    model = algo_class(run.algo).load(run.path, device="cpu", custom_objects={"buffer_size": 1})
+    model.policy.optimizer.state.clear()
+    env_id = run.settings["env"]
+    (target / env_id).mkdir(parents=True, exist_ok=True)
+    model.save(target / f"{env_id}.zip")
+    settings = {key: run.settings[key] for key in KEPT if key in run.settings}
+    settings["command"] = command_of(settings)
+    (target / env_id / "resolved.yml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    return target
+
+
+def command_of(settings: dict[str, Any]) -> str:
+    """What trains the same model anew; the settings that are the file's own needn't be named."""
+    words = ["python train.py", "--reward", settings["reward"], "--algo", settings["algo"]]
+    if settings["env"] != "Dispatch-v0":
+        words += ["--env", settings["env"]]
+    if settings.get("block") not in (None, settings["env"]):
+        words += ["--hyperparams-block", settings["block"]]
+    return " ".join([*words, "-n", str(settings["n_timesteps"]), "--seed", str(settings["seed"])])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
