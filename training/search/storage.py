@@ -268,11 +268,12 @@ def patiently(action: Callable[[], Any]) -> Any:
 
 
 def _is_disconnect(error: BaseException) -> bool:
-    from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+    from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError
 
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, OperationalError | InterfaceError):
+        # PendingRollbackError: Optuna asks once more in the session whose connection was just cut.
+        if isinstance(cause, OperationalError | InterfaceError | PendingRollbackError):
             return True
         if isinstance(cause, DBAPIError) and cause.connection_invalidated:
             return True

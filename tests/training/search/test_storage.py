@@ -18,10 +18,11 @@ import pytest
 from optuna.trial import TrialState
 
 from training.search.slots import RETRY_OF, SLOT, Slots
-from training.search.storage import open_storage
+from training.search.storage import open_storage, patiently
 from training.settings import REPO_ROOT, SettingsError
 
 TOTAL = 6
+HUNG_SLOT = 1  # of the trial whose worker is killed
 TIMEOUT_S = 600  # for a busy machine; a worker needs some seconds
 
 
@@ -82,7 +83,7 @@ def check_full(trials: list[optuna.trial.FrozenTrial]) -> None:
 
 
 def check_retry(trials: list[optuna.trial.FrozenTrial]) -> None:
-    (retry,) = [trial for trial in trials if RETRY_OF in trial.user_attrs]
+    (retry,) = [trial for trial in trials if RETRY_OF in trial.user_attrs and trial.user_attrs.get(SLOT) == HUNG_SLOT]
     killed = trials[retry.user_attrs[RETRY_OF]]
     assert killed.state == TrialState.FAIL and retry.state == TrialState.COMPLETE
     assert retry.params == killed.params
@@ -188,14 +189,48 @@ def server(tmp_path_factory):
         started.control("stop", "-m", "immediate")
 
 
+@pytest.mark.parametrize("cut", ["OperationalError", "InterfaceError", "PendingRollbackError"])
+def test_an_action_is_repeated_when_its_connection_was_cut(cut, monkeypatch):
+    import sqlalchemy.exc
+
+    monkeypatch.setattr("training.search.storage.time.sleep", lambda seconds: None)
+    kind = getattr(sqlalchemy.exc, cut)
+    calls = []
+
+    def action() -> str:
+        calls.append(1)
+        if len(calls) < 3:
+            reason = kind("cut") if cut == "PendingRollbackError" else kind("SELECT 1", {}, Exception("cut"))
+            raise optuna.exceptions.StorageInternalError("commit") from reason
+        return "answer"
+
+    assert patiently(action) == "answer" and len(calls) == 3
+
+
+def test_an_error_of_the_action_itself_is_not_repeated():
+    def action() -> None:
+        raise optuna.exceptions.StorageInternalError("too long") from ValueError("too long")
+
+    with pytest.raises(optuna.exceptions.StorageInternalError):
+        patiently(action)
+
+
 def test_two_processes_on_postgresql_survive_a_restart_and_a_kill(server, start):
     # both begin on an empty database: only one may create its tables
     first, second = (start(server.url, "--hang-at", "1") for _ in range(2))
     wait_until(lambda: first.says("hanging") or second.says("hanging"))
     hanging, other = (first, second) if first.says("hanging") else (second, first)
     server.restart_at_once()
-    wait_until(lambda: other.says(f"{TOTAL - 1} of {TOTAL} done"))  # the one that hangs still counts as running
-    assert all(RETRY_OF not in trial.user_attrs for trial in trials_of(server.url))
+    # the one that hangs still counts as running
+    wait_until(lambda: other.says(f"{TOTAL - 1} of {TOTAL} done") or other.process.poll() is not None)
+    assert other.process.poll() is None, other.log.read_text()
+    # It is not given away, though the server was gone for a while. (A trial that another worker was just claiming may
+    # have been thrown away with its lock, and taken again.)
+    assert not [
+        trial
+        for trial in trials_of(server.url)
+        if RETRY_OF in trial.user_attrs and trial.user_attrs.get(SLOT) == HUNG_SLOT
+    ]
     hanging.kill()
     other.finish()
     trials = trials_of(server.url)
