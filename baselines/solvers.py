@@ -289,6 +289,8 @@ class Vroom:
             timeout=timedelta(milliseconds=self._time_limit_ms),
         )
         steps = found.routes
+        if "id" not in steps:  # VROOM leaves the column out when it serves nobody
+            return routes
         jobs = steps[steps["type"] == "job"]
         for vehicle, job in zip(jobs["vehicle_id"], jobs["id"], strict=True):
             routes[int(vehicle) - 1].append(int(job) - 1)

@@ -81,6 +81,12 @@ def test_a_driver_off_duty_gets_nothing(name):
     assert sorted(routes[0]) == [0, 1]  # 5 + 20 + 60 min: in time for both
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_a_booking_that_nobody_reaches_in_time_is_left_to_nobody(name):
+    # the approach takes 50 min and the window ends 10 min from now
+    assert solve(name, problem([[50], [0]], ends_min=np.array([[490.0, np.nan]]))) == [[]]
+
+
 @pytest.mark.parametrize("name", WITH_PRIZES)
 def test_what_costs_more_than_losing_it_is_left_out(name):
     # the approach of 40 costs more than the 30 that serving brings
