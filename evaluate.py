@@ -282,7 +282,14 @@ def choose_rules(
         )
     except (ValueError, SolverMissing) as error:
         raise SetupError(f"--policies: {error}") from error
-    untuned = [rule.name for rule in rules if isinstance(rule, TunableRule) and rule.name not in tuned]
+    borrows = {name for name in tuned if name.startswith("replan_")}  # re-planners share what was found for one
+    untuned = [
+        rule.name
+        for rule in rules
+        if isinstance(rule, TunableRule)
+        and rule.name not in tuned
+        and not (borrows and rule.name.startswith("replan_"))
+    ]
     notes = []
     if untuned:
         notes.append(
