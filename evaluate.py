@@ -258,7 +258,6 @@ def choose_rules(
 ) -> tuple[list[Any], list[str], dict[str, Any]]:
     """The rules that play, notes about them, and the settings of those that have any."""
     from baselines import make_rules, tuned_settings
-    from baselines.rules import TunableRule
     from baselines.solvers import SolverMissing
     from evaluation.setup import SetupError
 
@@ -282,20 +281,26 @@ def choose_rules(
         )
     except (ValueError, SolverMissing) as error:
         raise SetupError(f"--policies: {error}") from error
-    borrows = {name for name in tuned if name.startswith("replan_")}  # re-planners share what was found for one
-    untuned = [
-        rule.name
-        for rule in rules
-        if isinstance(rule, TunableRule)
-        and rule.name not in tuned
-        and not (borrows and rule.name.startswith("replan_"))
-    ]
+    untuned = untuned_rules(rules, tuned)
     notes = []
     if untuned:
         notes.append(
             f"not tuned for these settings, so with their defaults: {', '.join(untuned)} (python -m baselines.tune)."
         )
     return rules, notes, {rule.name: rule.settings() for rule in rules if rule.settings()}
+
+
+def untuned_rules(rules: list[Any], tuned: dict[str, Any]) -> list[str]:
+    """Names of the tunable rules that play with their defaults; what was found for one re-planner serves all."""
+    from baselines import REPLANNERS
+    from baselines.rules import TunableRule
+
+    is_shared = any(replanner.name in tuned for replanner in REPLANNERS)
+    return [
+        rule.name
+        for rule in rules
+        if isinstance(rule, TunableRule) and rule.name not in tuned and not (is_shared and isinstance(rule, REPLANNERS))
+    ]
 
 
 def day_notes(args: argparse.Namespace, cases: list[Any]) -> list[str]:

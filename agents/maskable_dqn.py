@@ -358,14 +358,14 @@ class MaskableDQN(DQN):
             return
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
+        if self._is_branching():
+            self._learn_from_branches()
+            return
         if isinstance(buffer, PrioritizedClockReplayBuffer):
             buffer.beta = 1.0 - (1.0 - self.priority_beta) * self._current_progress_remaining
             self.logger.record("train/replay_beta", buffer.beta)
 
         logged = []
-        if self._is_branching():
-            self._learn_from_branches()
-            return
         for _ in range(gradient_steps):
             batch = buffer.sample(batch_size)
             target = self._targets(batch)

@@ -16,7 +16,9 @@ from stable_baselines3 import A2C, DQN, PPO
 import envs  # noqa: F401 - registers the environments
 from agents.maskable_dqn import MaskableDQN
 from agents.policies import MaskableMlpPolicy, PairPolicy
-from evaluate import main
+from baselines.replanners import ReplanSearch, ReplanVroom
+from baselines.rules import MatchingWithPrices
+from evaluate import main, untuned_rules
 from evaluation.models import by_name, find_run
 from reward import RewardV1, RewardV2
 
@@ -184,6 +186,13 @@ def test_a_model_trained_on_normalised_observations_is_refused(tmp_path, capsys)
 
 def test_a_missing_model_is_refused(tmp_path, capsys):
     assert "no such file or folder" in refused(capsys, "--model", str(tmp_path / "nowhere"))
+
+
+def test_prices_found_for_one_replanner_serve_all():
+    search, vroom = ReplanSearch(1.0, 0, "reward"), ReplanVroom.__new__(ReplanVroom)  # no solver is needed to be named
+    matching = MatchingWithPrices()
+    assert untuned_rules([search, vroom, matching], {"replan_search": {}}) == ["matching_with_prices"]
+    assert untuned_rules([search, vroom, matching], {"matching_with_prices": {}}) == ["replan_search", "replan_vroom"]
 
 
 def test_shipped_models_are_found_by_name(tmp_path):

@@ -125,3 +125,10 @@ def test_published_files_hold_only_known_keys_and_env_kwargs():
     _, hyperparams = read_block(find_config("v1", "dqn"), "v1-published")
     env = gym.make("Dispatch-v0", **hyperparams["env_kwargs"])
     assert env.action_space.n == 6 * 10 + 1
+
+
+@pytest.mark.parametrize("version", ["v1", "v2", "v3"])
+def test_operating_day_has_settings_of_its_own(version):
+    _, block = read_block(find_config(version, "maskable_dqn"), "DispatchDay-v0", fall_back=False)
+    assert block["env_kwargs"] == {"load": [1.5, 2.5]}  # training days are busier than the company's
+    assert block["branching"] is None
