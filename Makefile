@@ -5,13 +5,16 @@ BIN := $(VENV)/bin
 # One thread per process is fastest on small networks; two processes use two cores.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help run test test-slow check lint type format benchmark results real-days opponents search clean
+.PHONY: help run test test-slow check lint type format benchmark results ablation stability real-days opponents \
+	search clean
 
 help:
 	@echo "make run        set up, train V2 with stock DQN, evaluate it against all rules (under 15 min)"
 	@echo "make test       set up, run the tests"
 	@echo "make check      ruff, mypy, tests"
 	@echo "make results    the README's table on the short shift (hours; resumable)"
+	@echo "make ablation   what each part of the agent buys, short shift, V2 (hours; resumable)"
+	@echo "make stability  two seeds trained five times longer (hours; resumable)"
 	@echo "make real-days DATA=trips.csv   the README's table on real days (hours; resumable)"
 	@echo "make opponents DATA=trips.csv   re-planners, hindsight and gaps, reduced size (half an hour; resumable)"
 	@echo "make search     hyperparameter searches of V1 and V2, 50 trials each, and their checks (hours; resumable)"
@@ -59,6 +62,12 @@ benchmark: $(VENV)/.run
 
 results: $(VENV)/.run
 	$(BIN)/python -m studies.short_shift
+
+ablation: $(VENV)/.run
+	$(BIN)/python -m studies.ablation
+
+stability: $(VENV)/.run
+	$(BIN)/python -m studies.stability
 
 real-days: $(VENV)/.run
 	$(BIN)/python -m studies.real_days $(DATA)

@@ -16,7 +16,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch.nn import functional as F
 
 from agents.branching import Branching, BranchSettings, difference_loss
-from agents.masking import MASK_KEY, random_feasible
+from agents.masking import MASK_KEY, MASKINGS, mask_as_seen, random_feasible
 from agents.policies import MaskableMlpPolicy, MaskedPolicy, PairPolicy
 from agents.replay import ClockReplayBuffer, ClockSamples, PrioritizedClockReplayBuffer
 from agents.schedules import FadingSchedule
@@ -105,6 +105,11 @@ class MaskableDQN(DQN):
         If given, the settings (`agents.branching.BranchSettings`) of a second part of the training: the differences
         between actions are then learned from branched states (`agents.branching.difference_loss`) and V stays as
         Q-learning left it. Needs the native batch (``--vec-env batched``).
+    masking
+        ``"feasible"``; the others are for ablations and go by another mask than the observation's, in exploration,
+        choice, target, branches and ``predict`` alike: ``"present"`` by one that allows every pair of a driver and a
+        booking that are there, ``"none"`` (flat networks only: the pair network has no row for what isn't there) by one
+        that allows everything. An infeasible choice is then the environment's to punish; it acts as wait.
     strict_masks
         Raise when an action about to be returned is infeasible, or when a state has no feasible action.
     """
@@ -147,6 +152,7 @@ class MaskableDQN(DQN):
         exploration_initial_eps: float = 0.3,
         exploration_final_eps: float = 0.02,
         exploration_decay: float | None = None,
+        masking: str = "feasible",
         strict_masks: bool = False,
         max_grad_norm: float = 10.0,
         stats_window_size: int = 100,
@@ -187,6 +193,15 @@ class MaskableDQN(DQN):
             raise ValueError(f"MaskableDQN: reward_scale divides the rewards and must be positive, got {reward_scale}.")
         if averaging is not None and not 0.0 < averaging < 1.0:
             raise ValueError(f"MaskableDQN: averaging is a decay between 0 and 1 or None, got {averaging}.")
+        if masking not in MASKINGS:
+            raise ValueError(f"MaskableDQN: masking is one of {', '.join(MASKINGS)}, got {masking!r}.")
+        if masking != "feasible" and strict_masks:
+            raise ValueError(f"MaskableDQN: strict_masks proves the mask, which masking={masking!r} ignores.")
+        if masking == "none" and issubclass(self.policy_class, PairPolicy):
+            raise ValueError(
+                "MaskableDQN: the pair network has no row for a booking that isn't there. Pass masking='present'."
+            )
+        self.masking = masking
         self.lr_final_fraction = lr_final_fraction
         self.n_ticks, self.tick_min = n_ticks, tick_min
         self.reward_scale, self.double_q = reward_scale, double_q
@@ -252,7 +267,8 @@ class MaskableDQN(DQN):
         """
         Feasible actions; exploring with probability ``exploration_rate`` per observation unless ``deterministic``.
 
-        ``action_masks`` (sb3-contrib's convention) takes the place of the observation's mask.
+        ``action_masks`` (sb3-contrib's convention) takes the place of the observation's mask; an agent that was trained
+        without it (``masking``) ignores both.
         """
         rate = 0.0 if deterministic else self.exploration_rate
         return self._choose(observation, self.policy.acting_net, rate, action_masks), state
@@ -273,9 +289,10 @@ class MaskableDQN(DQN):
     def _batched(self, observation: Any) -> tuple[dict[str, np.ndarray], bool]:
         if not isinstance(observation, dict):
             raise ValueError(f"MaskableDQN: expected a Dict observation, got {type(observation).__name__}.")
-        if np.ndim(observation[MASK_KEY]) == 2:
-            return observation, True
-        return {key: np.asarray(value)[np.newaxis] for key, value in observation.items()}, False
+        is_batch = np.ndim(observation[MASK_KEY]) == 2
+        if not is_batch:
+            observation = {key: np.asarray(value)[np.newaxis] for key, value in observation.items()}
+        return mask_as_seen(observation, self.masking), is_batch
 
     def _tensors(self, obs: dict[str, np.ndarray]) -> dict[str, th.Tensor]:
         return {key: th.as_tensor(obs[key], device=self.device) for key in self.observation_space.spaces}  # type: ignore[attr-defined]
@@ -286,7 +303,7 @@ class MaskableDQN(DQN):
         obs, is_batch = self._batched(observation)
         seen = np.asarray(obs[MASK_KEY]).astype(bool)
         mask = seen
-        if action_masks is not None:
+        if action_masks is not None and self.masking == "feasible":
             mask = np.asarray(action_masks).astype(bool).reshape(seen.shape)
             obs = {**obs, MASK_KEY: mask}
         explores = (
@@ -336,6 +353,11 @@ class MaskableDQN(DQN):
             self.exploration_rate = max(decayed, self.exploration_final_eps)
         self.logger.record("rollout/exploration_rate", self.exploration_rate)
 
+    def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, Any]:
+        result = super()._setup_learn(*args, **kwargs)
+        self._last_obs = mask_as_seen(cast(dict[str, np.ndarray], self._last_obs), self.masking)
+        return result
+
     def _store_transition(
         self,
         replay_buffer: Any,
@@ -346,6 +368,7 @@ class MaskableDQN(DQN):
         infos: list[dict[str, Any]],
     ) -> None:
         # SB3 copies the next observation to put terminal observations in; this buffer neither copies nor needs them.
+        new_obs = mask_as_seen(new_obs, self.masking)
         replay_buffer.add(self._last_obs, new_obs, buffer_action, reward, dones, infos)
         self._last_obs = new_obs
 
@@ -417,7 +440,8 @@ class MaskableDQN(DQN):
 
         def value(observation: dict[str, np.ndarray]) -> np.ndarray:
             with th.no_grad():
-                best = self.q_net_target(self._tensors(observation)).max(dim=1).values
+                seen = mask_as_seen(observation, self.masking)
+                best = self.q_net_target(self._tensors(seen)).max(dim=1).values
             return self.reward_scale * best.cpu().numpy()
 
         obs = cast(dict[str, np.ndarray], self._last_obs)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch as th
 
 MASK_KEY = "action_mask"  # in the Dict observation; 1 = feasible, action 0 (wait) always
+
+
+MASKINGS = ("feasible", "present", "none")
 
 
 @cache
@@ -19,6 +23,27 @@ def infeasible_value(dtype: th.dtype) -> float:
 def masked_values(q_values: th.Tensor, mask: th.Tensor) -> th.Tensor:
     """``q_values`` with infeasible actions at the most negative float."""
     return q_values.masked_fill(~mask.bool(), infeasible_value(q_values.dtype))
+
+
+def mask_as_seen(obs: dict[str, Any], masking: str) -> dict[str, Any]:
+    """
+    The observation with the mask that an agent of this ``masking`` goes by.
+
+    Parameters
+    ----------
+    obs
+        A batch of observations, leading axis B.
+    masking
+        ``feasible``: the mask as it is. ``present``: every pair of a driver and a booking that are there, feasible or
+        not, and wait. ``none``: every action.
+    """
+    if masking == "feasible":
+        return obs
+    mask = np.ones_like(np.asarray(obs[MASK_KEY]))
+    if masking == "present":
+        drivers, bookings = (np.asarray(obs[key])[:, :, 0] > 0 for key in ("drivers", "bookings"))
+        mask[:, 1:] = (drivers[:, :, None] & bookings[:, None, :]).reshape(len(mask), -1)
+    return {**obs, MASK_KEY: mask}
 
 
 def random_feasible(mask: np.ndarray) -> np.ndarray:

@@ -1,0 +1,275 @@
+"""
+What each part of the agent buys: ``python -m studies.ablation`` (``make ablation``).
+
+Trains MaskableDQN on the short shift, V2, with one part taken away (or one option added) at a time, three seeds each,
+at a reduced budget: block ``Dispatch-v0-ablation`` of ``hyperparams/v2/maskable_dqn.yml``. Then all and the rules
+play the 500 report days; differences are paired by day. Can be stopped at any time: the same command goes on where it
+was. The full agent is trained longer, so its figures in the README are higher than the first row here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from studies.jobs import ROOT, Job, latest_run, run_all, train_job
+from studies.paired import DayResults, as_dict
+
+SEEDS = (1, 2, 3)
+NUM_REPORT_DAYS = 500
+BLOCK = "Dispatch-v0-ablation"
+WHOLE, Q_LEARNING = "whole", "q-learning"
+
+PAIR = {"pair_mixing": True}  # policy_kwargs of the whole agent; --hyperparams replaces them as one
+FLAT: dict[str, Any] = {"policy": "MaskableMlpPolicy", "policy_kwargs": {"net_arch": [256, 256]}}
+ALL_PAIRS: dict[str, Any] = {"replay_buffer_kwargs": {"pair_fill": 1.0}}  # room for rows of infeasible pairs too
+
+
+@dataclass(frozen=True)
+class Variant:
+    """
+    The agent with something changed.
+
+    Attributes
+    ----------
+    changes
+        Keys of the hyperparameter block with other values.
+    against
+        The variant that differs in nothing else.
+    """
+
+    name: str
+    meaning: str
+    changes: dict[str, Any] = field(default_factory=dict)
+    against: str = WHOLE
+
+
+VARIANTS = (
+    Variant(WHOLE, "all parts: mask, pair network with mixing, start from the immediate reward, double Q, branches"),
+    Variant(
+        "no-mask",
+        "may choose any pair of a driver and a booking that are there, in exploration, choice, target, branches and "
+        "evaluation; an infeasible one costs 5 points and acts as wait (is_feasible stays among the pair's features)",
+        {"masking": "present", **ALL_PAIRS},
+    ),
+    Variant(
+        "flat",
+        "fully connected network (256, 256) on the flattened observation, masked; reads the immediate reward as an "
+        "input but doesn't start from it",
+        FLAT,
+    ),
+    Variant(
+        "flat-no-mask",
+        "the flat network, all 76 actions open as to stock DQN",
+        {**FLAT, "masking": "none", **ALL_PAIRS},
+        against="flat",
+    ),
+    Variant("no-pair-mixing", "pairs don't learn of their rivals", {"policy_kwargs": {"pair_mixing": False}}),
+    Variant(
+        "no-immediate-reward",
+        "neither starts from the immediate reward of a pair nor sees it",
+        {"policy_kwargs": {**PAIR, "use_pair_reward": False}},
+    ),
+    Variant("no-double", "the target network both chooses and values the next action", {"double_q": False}),
+    Variant("one-step", "returns over 1 tick instead of 8", {"n_ticks": 1.0}),
+    Variant("no-averaging", "the last weights choose, not their running average", {"averaging": None}),
+    Variant(
+        "dueling",
+        "option added: the mean advantage over feasible actions is taken off",
+        {"policy_kwargs": {**PAIR, "dueling": True}},
+    ),
+    Variant("prioritized", "option added: prioritized replay in the Q-learning part", {"prioritized": True}),
+    Variant(Q_LEARNING, "no branches: Q-learning for the whole run, as many decisions", {"branching": None}),
+    Variant(
+        "q-learning-no-double",
+        "Q-learning alone without double Q",
+        {"branching": None, "double_q": False},
+        against=Q_LEARNING,
+    ),
+    Variant(
+        "q-learning-one-step",
+        "Q-learning alone, returns over 1 tick",
+        {"branching": None, "n_ticks": 1.0},
+        against=Q_LEARNING,
+    ),
+    Variant(
+        "q-learning-dueling",
+        "Q-learning alone, dueling added",
+        {"branching": None, "policy_kwargs": {**PAIR, "dueling": True}},
+        against=Q_LEARNING,
+    ),
+    Variant(
+        "q-learning-prioritized",
+        "Q-learning alone, prioritized replay added",
+        {"branching": None, "prioritized": True},
+        against=Q_LEARNING,
+    ),
+)
+CLOCK_NOTE = (
+    "Discount by the clock against a discount per decision: not run, because it is the same thing here. On the short "
+    "shift every decision takes one tick of 5 min, so gamma ** (elapsed / tick) is gamma; only the operating day, "
+    "where decisions may cost no time, tells the two apart."
+)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    names = [variant.name for variant in VARIANTS]
+    parser.add_argument("--variants", nargs="+", default=names, choices=names, metavar="NAME", help=f"default: {names}")
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS), help="training seeds; default: 1 2 3")
+    parser.add_argument("--jobs", type=int, help="runs side by side; default: one per core")
+    parser.add_argument("-n", "--n-timesteps", type=int, help="decisions of a run; default: as the YAML says")
+    parser.add_argument("--episodes", type=int, default=NUM_REPORT_DAYS, help="report days; default: 500")
+    parser.add_argument("--folder", type=Path, default=Path("logs/ablation"), help="default: logs/ablation")
+    parser.add_argument("--output", type=Path, default=Path("results/ablation"), help="default: results/ablation")
+    args = parser.parse_args(argv)
+
+    variants = [variant for variant in VARIANTS if variant.name in args.variants]
+    run_all(training_jobs(variants, args.seeds, args.folder, args.n_timesteps), args.folder, args.jobs)
+    folders = {
+        variant.name: [run_folder(args.folder, variant.name, seed, args.n_timesteps) for seed in args.seeds]
+        for variant in variants
+    }
+    days = ["--episodes", str(args.episodes), "--no-latency"]
+    everybody = [run for name in folders for run in models_of(folders[name])]
+    evaluate([*days, "--compare-baseline", "--model", *everybody], args.output)
+    matching = None
+    played = DayResults.read(args.output)
+    if WHOLE in folders:
+        whole = ["--also-matching", "--policies", played.best_rule, "--model", *models_of(folders[WHOLE])]
+        evaluate([*days, *whole], args.output / "matching")
+        matching = DayResults.read(args.output / "matching")
+    content = results(variants, folders, played, matching)
+    (args.output / "ablation.json").write_text(json.dumps(content, indent=2) + "\n")
+    table = markdown(content)
+    (args.output / "ablation.md").write_text(table)
+    print(table)
+    print(f"Results: {args.output / 'ablation.md'}")
+    return 0
+
+
+def run_folder(folder: Path, name: str, seed: int, n_timesteps: int | None = None) -> Path:
+    """Holds what decides the run, so that another budget is another run."""
+    return folder / (f"{name}-seed{seed}" if n_timesteps is None else f"{name}-{n_timesteps}-seed{seed}")
+
+
+def training_jobs(
+    variants: Sequence[Variant], seeds: Sequence[int], folder: Path, n_timesteps: int | None = None
+) -> list[Job]:
+    """One job per seed and variant; seed by seed, so that a study cut short has a bit of everything."""
+    jobs = []
+    for seed in seeds:
+        for variant in variants:
+            run = run_folder(folder, variant.name, seed, n_timesteps)
+            arguments = ["--reward", "v2", "--algo", "maskable_dqn", "--hyperparams-block", BLOCK, "--seed", str(seed)]
+            arguments += ["--eval-freq", "-1", "--no-save-replay-buffer"]  # the last model counts
+            if n_timesteps is not None:
+                arguments += ["-n", str(n_timesteps)]
+            if variant.changes:
+                arguments += ["--hyperparams", *(f"{key}:{value!r}" for key, value in variant.changes.items())]
+            jobs.append(train_job(run.name, run, arguments))
+    return jobs
+
+
+def models_of(folders: Sequence[Path]) -> list[str]:
+    return [str(run) for run in map(latest_run, folders) if run is not None]
+
+
+def evaluate(arguments: Sequence[str], output: Path) -> None:
+    command = [sys.executable, "evaluate.py", "--reward", "v2", "--last", *arguments, "--output", str(output)]
+    subprocess.run(command, cwd=ROOT, check=True)
+
+
+def results(
+    variants: Sequence[Variant], folders: dict[str, list[Path]], days: DayResults, matching: DayResults | None = None
+) -> dict[str, Any]:
+    """
+    Everything that the table shows, as plain data.
+
+    Parameters
+    ----------
+    matching
+        The whole agent once more, with its values inside a matching, on the same days.
+    """
+    played = {name: [days.model_name(folder) for folder in of] for name, of in folders.items()}
+    rule = days.best_rule
+    rows = []
+    for variant in variants:
+        names = played[variant.name]
+        row = row_of(variant.name, variant.meaning, names, days, rule)
+        base = variant.against
+        if base != variant.name and base in played:
+            row |= {"against": base, "against_base": as_dict(days.difference(names, played[base]))}
+        rows.append(row)
+        if variant.name == WHOLE and matching is not None:
+            names = [matching.model_name(folder, is_matching=True) for folder in folders[WHOLE]]
+            meaning = "the same models; the pairs with the best total advantage over waiting are assigned"
+            row = row_of("whole, matching", meaning, names, matching, rule)
+            greedy = [matching.model_name(folder) for folder in folders[WHOLE]]
+            rows.append(row | {"against": WHOLE, "against_base": as_dict(matching.difference(names, greedy))})
+    return {
+        "commit": days.about.get("commit"),
+        "days": days.about["days"],
+        "best_rule": rule,
+        "best_rule_reward": days.mean([rule]),
+        "num_seeds": max(len(of) for of in folders.values()),
+        "notes": [CLOCK_NOTE],
+        "variants": rows,
+    }
+
+
+def row_of(name: str, meaning: str, names: list[str], days: DayResults, rule: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "meaning": meaning,
+        "reward": as_dict(days.interval(names)),
+        "seeds": days.values(names).mean(axis=1).tolist(),
+        "against_rule": as_dict(days.difference(names, [rule])),
+        "service_rate": days.mean(names, "service_rate"),
+        "late_share_5": days.mean(names, "late_share_5"),
+        "num_infeasible": days.mean(names, "num_infeasible"),
+    }
+
+
+def markdown(content: dict[str, Any]) -> str:
+    days = content["days"]
+    lines = [
+        f"Short shift, V2, {len(days)} report days ({days[0]} to {days[-1]}), {content['num_seeds']} training seeds, "
+        f"last model, commit {str(content['commit'])[:8]}. Mean per shift and 95 % interval of the paired difference "
+        f"(days and seeds drawn again). Best rule: {content['best_rule']}, {content['best_rule_reward']:.0f}.",
+        "",
+        "| variant | reward | each seed | less what it changes [95 %] | less best rule [95 %] | served % | late % | "
+        "infeasible | what it is |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in content["variants"]:
+        against = "-"
+        if "against_base" in row:
+            against = _signed(row["against_base"]) + ("" if row["against"] == WHOLE else f" (to {row['against']})")
+        cells = (
+            row["name"],
+            f"{row['reward']['mean']:.0f}",
+            " ".join(f"{seed:.0f}" for seed in row["seeds"]),
+            against,
+            _signed(row["against_rule"]),
+            f"{100 * row['service_rate']:.1f}",
+            f"{100 * row['late_share_5']:.1f}",
+            f"{row['num_infeasible']:.2f}",
+            row["meaning"],
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", *content["notes"], ""])
+
+
+def _signed(difference: dict[str, float]) -> str:
+    return f"{difference['mean']:+.0f} [{difference['ci_low']:+.0f}, {difference['ci_high']:+.0f}]"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
