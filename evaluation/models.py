@@ -195,10 +195,10 @@ def load_policy(run: Run, env: Any) -> ModelPolicy:
     ModelError
         When it was trained for other sizes and can't be moved, or on another observation.
     """
-    if run.folder is not None and any(run.folder.glob("*/vecnormalize.pkl")):
+    if run.folder is not None and any(run.folder.glob("*/vecnormalize.pkl")) and normalizes_observations(run.settings):
         raise ModelError(
-            f"--model {run.path}: trained with 'normalize', which this evaluation does not repeat. Train without: "
-            "observations lie in [-1, 1] already."
+            f"--model {run.path}: trained with normalized observations, which this evaluation does not repeat. Train "
+            "with 'normalize: {norm_obs: false}': observations lie in [-1, 1] already."
         )
     cls = algo_class(run.algo)
     # No replay buffer, no rollouts: a loaded model only predicts.
@@ -220,6 +220,12 @@ def load_policy(run: Run, env: Any) -> ModelPolicy:
         except ValueError as error:
             raise ModelError(f"--model {run.path}: {problem} ({error})") from error
     return ModelPolicy(run.name, model, own_reward(run, env))
+
+
+def normalizes_observations(settings: dict[str, Any]) -> bool:
+    """Whether a run with ``normalize`` scaled what the model sees; scaled rewards change nothing after training."""
+    normalize = settings.get("hyperparams", {}).get("normalize", True)
+    return normalize.get("norm_obs", True) if isinstance(normalize, dict) else bool(normalize)
 
 
 def own_reward(run: Run, env: Any) -> Any:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import html
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,8 +20,15 @@ td:first-child, th:first-child { text-align: left } tr.best { font-weight: bold 
 """
 
 
-def to_html(evaluation: Evaluation) -> str:
-    """The page as text; nothing is loaded from elsewhere."""
+def to_html(evaluation: Evaluation, pictures: Sequence[Path] = ()) -> str:
+    """
+    The page as text; nothing is loaded from elsewhere.
+
+    Parameters
+    ----------
+    pictures
+        PNG files to show below the table: how those who play were trained.
+    """
     from evaluation.report import table_rows
 
     header, *rows = table_rows(evaluation)
@@ -40,8 +50,13 @@ def to_html(evaluation: Evaluation) -> str:
         "decision.</p>"
         f"<h2>{evaluation.objective}: paired difference to the best rule, 95 % interval</h2>"
         f"{_drawing(evaluation)}"
-        f"<ul>{notes}</ul></html>\n"
+        f"{''.join(map(_picture, pictures))}<ul>{notes}</ul></html>\n"
     )
+
+
+def _picture(path: Path) -> str:
+    data = base64.b64encode(path.read_bytes()).decode()
+    return f'<p><img src="data:image/png;base64,{data}" alt="{html.escape(path.stem)}" width="100%"></p>'
 
 
 def _drawing(evaluation: Evaluation) -> str:

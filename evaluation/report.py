@@ -363,11 +363,15 @@ class Evaluation:
         )
 
     def write(self, folder: str | Path) -> tuple[Path, Path, Path]:
-        """Write evaluation.json, evaluation.csv (a row per policy and day) and evaluation.html into ``folder``."""
+        """
+        Write evaluation.json, evaluation.csv (a row per policy and day) and evaluation.html into ``folder``.
+
+        Curves of the training that lie there already (``curves*.png``, see studies.curves) are shown on the page.
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         json_path, csv_path, html_path = (folder / f"evaluation.{suffix}" for suffix in ("json", "csv", "html"))
-        html_path.write_text(to_html(self))
+        html_path.write_text(to_html(self, sorted(folder.glob("curves*.png"))))
         json_path.write_text(json.dumps(self.to_dict(), indent=2) + "\n")
         terms, kpis = list(self.played[0].terms), list(self.played[0].kpis)
         with csv_path.open("w", newline="") as file:

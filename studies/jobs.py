@@ -38,6 +38,11 @@ def latest_run(folder: Path) -> Path | None:
     return max(runs, key=lambda run: run.stat().st_mtime, default=None)
 
 
+def is_done(name: str, folder: Path) -> bool:
+    """Whether the job of that name has been finished in ``folder``."""
+    return (folder / f"{name}{DONE_SUFFIX}").exists()
+
+
 def run_all(jobs: Sequence[Job], folder: Path, num_workers: int | None = None) -> None:
     """
     Run the jobs that are not marked as done, ``num_workers`` (default: one per core) at a time.
@@ -49,7 +54,7 @@ def run_all(jobs: Sequence[Job], folder: Path, num_workers: int | None = None) -
     """
     folder.mkdir(parents=True, exist_ok=True)
     workers = num_workers or os.cpu_count() or 1
-    waiting = [job for job in jobs if not (folder / f"{job.name}{DONE_SUFFIX}").exists()]
+    waiting = [job for job in jobs if not is_done(job.name, folder)]
     print(f"{len(jobs) - len(waiting)} of {len(jobs)} jobs are done; {workers} at a time; logs in {folder}", flush=True)
     running: dict[str, tuple[Job, subprocess.Popen[bytes], float]] = {}
     failed: list[str] = []

@@ -2,8 +2,9 @@
 The README's table on the short shift: ``python -m studies.short_shift`` (``make results``).
 
 Trains every agent of the table with five seeds, one run per core, then evaluates all of them and all rules on the 500
-report days, under V1 and V2. Can be stopped at any time: the same command goes on where it was. The originators' V1
-fleet, 6 drivers x 10 slots, is another problem and another table: ``--problems v1-published``.
+report days, under V1 and V2, and draws the curves of their training. An agent left out of ``--agents`` stays in the
+table where all its seeds are trained. Can be stopped at any time: the same command goes on where it was. The
+originators' V1 fleet, 6 drivers x 10 slots, is another problem and another table: ``--problems v1-published``.
 """
 
 from __future__ import annotations
@@ -14,13 +15,17 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from studies.jobs import ROOT, Job, latest_run, run_all, train_job
+from studies.curves import CurvesError, draw
+from studies.jobs import ROOT, Job, is_done, latest_run, run_all, train_job
 
 SEEDS = (1, 2, 3, 4, 5)
 NUM_REPORT_DAYS = 500
 AGENTS: dict[str, tuple[str, ...]] = {
     "dqn": ("--algo", "dqn"),
     "maskable_dqn": ("--algo", "maskable_dqn", "--eval-freq", "80000", "--no-save-replay-buffer"),
+    # Both have the time that maskable_dqn takes, about 6 min of a core; their files say how many decisions that is.
+    "maskable_ppo": ("--algo", "maskable_ppo", "--hyperparams-block", "Dispatch-v0-table", "--vec-env", "batched"),
+    "qrdqn": ("--algo", "qrdqn", "--hyperparams-block", "Dispatch-v0-table", "--no-save-replay-buffer"),
 }
 
 
@@ -36,8 +41,8 @@ class Problem:
 
 
 PROBLEMS = (
-    Problem("v2", "v2", ("maskable_dqn", "dqn")),
-    Problem("v1", "v1", ("maskable_dqn", "dqn")),
+    Problem("v2", "v2", ("maskable_dqn", "dqn", "maskable_ppo", "qrdqn")),
+    Problem("v1", "v1", ("maskable_dqn", "dqn", "maskable_ppo", "qrdqn")),
     Problem(
         "v1-published",
         "v1",
@@ -64,15 +69,15 @@ def main(argv: list[str] | None = None) -> int:
     for problem in problems:
         command = [sys.executable, "evaluate.py", "--reward", problem.reward, "--episodes", str(NUM_REPORT_DAYS)]
         command += [*problem.evaluate, "--compare-baseline", "--output", str(args.output / problem.name)]
-        folders = [
-            run_folder(args.folder, problem, agent, seed)
-            for agent in problem.agents
-            if agent in args.agents
-            for seed in args.seeds
-        ]
-        models = [str(model) for model in map(latest_run, folders) if model is not None]
+        models = trained_models(args.folder, problem, args.agents, args.seeds)
+        for i, (agent, runs) in enumerate(models.items()):
+            name = "curves.png" if i == 0 else f"curves-{agent}.png"
+            try:
+                draw(runs, args.output / problem.name / name)
+            except CurvesError as error:
+                print(f"No {name}: {error}", file=sys.stderr)
         if models:
-            command += ["--best-and-last", "--model", *models]
+            command += ["--best-and-last", "--model", *(str(run) for runs in models.values() for run in runs)]
         subprocess.run(command, cwd=ROOT, check=True)
     print(f"Results: {args.output}")
     return 0
@@ -80,6 +85,18 @@ def main(argv: list[str] | None = None) -> int:
 
 def run_folder(folder: Path, problem: Problem, agent: str, seed: int) -> Path:
     return folder / f"{problem.name}-{agent}-seed{seed}"
+
+
+def trained_models(folder: Path, problem: Problem, agents: list[str], seeds: list[int]) -> dict[str, list[Path]]:
+    """Agent to its run folders: those asked for, and those whose seeds have all been trained before."""
+    models: dict[str, list[Path]] = {}
+    for agent in problem.agents:
+        folders = [run_folder(folder, problem, agent, seed) for seed in seeds]
+        if agent in agents or all(is_done(of_seed.name, folder) for of_seed in folders):
+            runs = [run for run in map(latest_run, folders) if run is not None]
+            if runs:
+                models[agent] = runs
+    return models
 
 
 def training_jobs(problems: list[Problem], agents: list[str], seeds: list[int], folder: Path) -> list[Job]:

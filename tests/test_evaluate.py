@@ -19,7 +19,7 @@ from agents.policies import MaskableMlpPolicy, PairPolicy
 from baselines.replanners import ReplanSearch, ReplanVroom
 from baselines.rules import MatchingWithPrices
 from evaluate import main, untuned_rules
-from evaluation.models import by_name, find_run
+from evaluation.models import by_name, find_run, normalizes_observations
 from reward import RewardV1, RewardV2
 
 
@@ -178,10 +178,16 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path, capsys):
     assert "not a run folder" in refused(capsys, "--model", str(tmp_path))
 
 
+def test_only_scaled_observations_matter_after_training():
+    assert normalizes_observations({"hyperparams": {"normalize": True}})
+    assert normalizes_observations({"hyperparams": {"normalize": {"norm_reward": False}}})
+    assert not normalizes_observations({"hyperparams": {"normalize": {"norm_obs": False, "norm_reward": True}}})
+
+
 def test_a_model_trained_on_normalised_observations_is_refused(tmp_path, capsys):
     folder = make_run(tmp_path / "Dispatch-v0_1")
     (folder / "Dispatch-v0" / "vecnormalize.pkl").write_bytes(b"")
-    assert "trained with 'normalize'" in refused(capsys, "--model", str(folder))
+    assert "trained with normalized observations" in refused(capsys, "--model", str(folder))
 
 
 def test_a_missing_model_is_refused(tmp_path, capsys):

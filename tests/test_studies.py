@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 import yaml
 
-import envs  # noqa: F401 - registers the environments
+import custom_envs  # noqa: F401 - registers the environments and algorithms
 from agents.maskable_dqn import MaskableDQN
 from reward import RewardV2
 from studies import opponents, ship
 from studies.jobs import Job, latest_run, run_all, train_job
 from studies.real_days import FLEETS, markdown, name_of
-from studies.short_shift import AGENTS, PROBLEMS, SEEDS, training_jobs
+from studies.short_shift import AGENTS, PROBLEMS, SEEDS, run_folder, trained_models, training_jobs
 from tests.training.tiny import run as train_run
+from training.settings import check_hyperparams, find_config, read_block
 
 
 def touch(path: Path) -> Job:
@@ -60,17 +61,48 @@ def test_a_training_that_was_cut_off_is_resumed(tmp_path):
 
 def test_short_shift_trains_each_agent_for_each_problem_seed_by_seed(tmp_path):
     jobs = training_jobs(list(PROBLEMS), list(AGENTS), list(SEEDS), tmp_path)
-    # V2 and V1 with both agents, V1 at 6 x 10 with stock DQN: 5 runs a seed
-    assert len(jobs) == 5 * len(SEEDS)
-    assert [job.name for job in jobs[:5]] == [
+    # V2 and V1 with four agents, V1 at 6 x 10 with stock DQN: 9 runs a seed
+    assert len(jobs) == 9 * len(SEEDS)
+    assert [job.name for job in jobs[:9]] == [
         "v2-maskable_dqn-seed1",
         "v2-dqn-seed1",
+        "v2-maskable_ppo-seed1",
+        "v2-qrdqn-seed1",
         "v1-maskable_dqn-seed1",
         "v1-dqn-seed1",
+        "v1-maskable_ppo-seed1",
+        "v1-qrdqn-seed1",
         "v1-published-dqn-seed1",
     ]
     assert all("v1-published" in job.command for job in jobs if job.name.startswith("v1-published"))
     assert len(training_jobs([PROBLEMS[0]], ["dqn"], [2], tmp_path)) == 1
+
+
+def test_agents_trained_before_stay_in_the_table(tmp_path):
+    def train(agent: str, is_done: bool) -> None:
+        for seed in (1, 2):
+            folder = run_folder(tmp_path, PROBLEMS[0], agent, seed)
+            settings = folder / "v2" / agent / "Dispatch-v0_1" / "Dispatch-v0" / "resolved.yml"
+            settings.parent.mkdir(parents=True)
+            settings.write_text("")
+            if is_done:
+                (tmp_path / f"{folder.name}.done").touch()
+
+    train("maskable_dqn", is_done=True)
+    train("dqn", is_done=False)  # cut off, and not asked for
+    train("qrdqn", is_done=True)
+    models = trained_models(tmp_path, PROBLEMS[0], ["qrdqn"], [1, 2])
+    assert list(models) == ["maskable_dqn", "qrdqn"]
+    assert [run.parts[-4] for run in models["qrdqn"]] == ["v2-qrdqn-seed1", "v2-qrdqn-seed2"]
+
+
+@pytest.mark.parametrize("agent", list(AGENTS))
+def test_every_agent_of_the_table_has_its_settings(agent):
+    arguments = dict(zip(AGENTS[agent][::2], AGENTS[agent][1::2], strict=False))
+    block = arguments.get("--hyperparams-block", "Dispatch-v0")
+    for reward in ("v1", "v2"):
+        name, settings = read_block(find_config(reward, agent), block, fall_back=False)
+        check_hyperparams(settings, agent, name)
 
 
 def test_table_of_real_days_pools_seeds_and_sorts_by_cost(tmp_path):

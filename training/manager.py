@@ -170,6 +170,9 @@ class DispatchManager(ExperimentManager):
         else:
             makers = [self._env_maker(rank, n_envs, kwargs, eval_env, log_dir) for rank in range(n_envs)]
             env = self.vec_env_class(makers, **self.vec_env_kwargs)
+            if self.is_batched and self.normalize:
+                # SB3 copies VecNormalize's statistics between stacks of wrappers that are alike
+                env = quiet_monitor(env)
         env.seed(self.seed)
         if self.vec_env_wrapper is not None:
             env = self.vec_env_wrapper(env)
@@ -242,10 +245,7 @@ class DispatchManager(ExperimentManager):
         if log_dir is None:
             return env
         number = len(list(Path(log_dir).glob("*.monitor.csv")))  # a resumed run starts another file
-        with warnings.catch_warnings():
-            # the batch brings "episode" itself; VecMonitor overwrites it with the same numbers and writes the file
-            warnings.filterwarnings("ignore", message=".*already wrapped with a `Monitor`.*")
-            return VecMonitor(env, os.path.join(log_dir, str(number)))
+        return quiet_monitor(env, os.path.join(log_dir, str(number)))
 
     def _preprocess_action_noise(
         self, hyperparams: dict[str, Any], saved_hyperparams: dict[str, Any], env: VecEnv
@@ -528,6 +528,13 @@ def check_buffer(buffer_size: int, n_timesteps: int, space: gym.Space) -> None:
             f"buffer_size {buffer_size}: {filled} transitions of {transition / 1e3:.0f} kB are more than half of the "
             f"memory. At most {allowed // transition} fit; maskable_dqn stores them in less."
         )
+
+
+def quiet_monitor(env: VecEnv, filename: str | None = None) -> VecMonitor:
+    """VecMonitor over members that bring "episode" themselves; it overwrites it with the same numbers."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*already wrapped with a `Monitor`.*")
+        return VecMonitor(env, filename)
 
 
 def _bounds(days: range) -> tuple[int, int]:

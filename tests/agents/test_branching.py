@@ -183,3 +183,24 @@ def test_single_environments_are_refused():
 def test_wrong_settings_are_errors(given, message):
     with pytest.raises(ValueError, match=message):
         BranchSettings.read(given)
+
+
+def test_agent_without_mask_branches_infeasible_actions_too():
+    model = MaskableDQN(
+        "PairPolicy",
+        batch_env(),
+        buffer_size=2_000,
+        learning_starts=64,
+        batch_size=16,
+        branching={**SMALL, "start": 0.4, "horizon_ticks": 2.0, "batch_size": 16, "buffer_states": 400},
+        policy_kwargs={"width": 16},
+        masking="present",
+        seed=0,
+        device="cpu",
+    )
+    model.learn(400)
+    buffer = model._branching.buffer
+    samples = buffer.sample_states(200)
+    assert model._branching.branches.num_decisions > 0
+    # a pair that is not feasible has a row of zeros, so its first feature, is_feasible, is 0
+    assert (samples.observations["pairs"][:, 0] == 0).any()

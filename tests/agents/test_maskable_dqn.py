@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 from torch import nn
 
 from agents.maskable_dqn import MaskableDQN
-from agents.masking import infeasible_value, masked_values, random_feasible
+from agents.masking import infeasible_value, mask_as_seen, masked_values, random_feasible
 from agents.replay import ClockSamples
 from agents.schedules import FadingSchedule
 from tests.agents.toy import ToyDispatch
@@ -132,6 +132,43 @@ def test_given_masks_take_the_place_of_the_observed():
         only = np.zeros_like(obs["action_mask"])
         only[action] = 1
         assert model.predict(obs, deterministic=True, action_masks=only)[0] == action
+
+
+@pytest.mark.parametrize(("masking", "expected"), [("feasible", [1, 0, 1, 0, 0]), ("present", [1, 1, 1, 0, 0])])
+def test_mask_as_an_agent_sees_it(masking, expected):
+    # Two drivers, the second absent; two bookings. Pairs: (0, 0) infeasible, (0, 1) feasible, those of driver 1 absent.
+    obs = {
+        "drivers": np.array([[[1.0], [0.0]]]),
+        "bookings": np.array([[[1.0], [1.0]]]),
+        "action_mask": np.array([[1, 0, 1, 0, 0]], np.int8),
+    }
+    assert mask_as_seen(obs, masking)["action_mask"].tolist() == [expected]
+    assert mask_as_seen(obs, "none")["action_mask"].tolist() == [[1] * 5]
+    assert obs["action_mask"].tolist() == [[1, 0, 1, 0, 0]]  # the environment's own stays as it is
+
+
+@pytest.mark.parametrize(("policy", "masking"), [("PairPolicy", "present"), ("MaskableMlpPolicy", "none")])
+def test_agent_without_mask_learns_and_goes_by_no_mask(policy, masking):
+    model = make_model(policy, masking=masking)
+    model.learn(200)
+    seen = model._last_obs["action_mask"]
+    assert np.array_equal(seen, mask_as_seen(model._last_obs, masking)["action_mask"])
+    # The network is asked about infeasible actions too, and a mask from outside is ignored as the observed one is.
+    obs = toy_vec().reset()
+    wait_only = {**obs, "action_mask": np.eye(1, obs["action_mask"].shape[1], dtype=np.int8).repeat(4, 0)}
+    assert (model.q_values(wait_only) > infeasible_value(th.float32)).sum() > 4
+    free, _ = model.predict(obs, deterministic=True)
+    masked, _ = model.predict(obs, deterministic=True, action_masks=wait_only["action_mask"])
+    assert free.tolist() == masked.tolist()
+
+
+def test_masking_that_cannot_be_is_refused():
+    with pytest.raises(ValueError, match="one of feasible, present, none"):
+        make_model(masking="some")
+    with pytest.raises(ValueError, match="no row for a booking that isn't there"):
+        make_model(masking="none")
+    with pytest.raises(ValueError, match="strict_masks proves the mask"):
+        make_model(masking="present", strict_masks=True)
 
 
 def test_strict_masks_refuse_an_infeasible_action():

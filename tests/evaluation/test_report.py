@@ -183,6 +183,13 @@ def test_json_has_the_promised_keys(days, tmp_path):
     assert float(rows[0]["reward"]) - float(rows[0]["term_assigned"]) == pytest.approx(-1.0, abs=0.01)
 
 
+def test_the_page_shows_the_curves_that_lie_beside_it(days, tmp_path):
+    (tmp_path / "curves.png").write_bytes(b"picture")
+    *_, html_path = evaluation_of(days, 50.0).write(tmp_path)
+    # base64 of "picture"
+    assert "data:image/png;base64,cGljdHVyZQ==" in html_path.read_text()
+
+
 def test_numbers_are_short():
     assert number(1234.56) == "1235"
     assert number(12.345) == "12.3"

@@ -143,6 +143,21 @@ def test_batched_environment_trains(tmp_path):
     assert len(metrics_of(folder)["episodes"]) == 192 // DECISIONS
 
 
+def test_batched_environment_with_scaled_rewards_is_evaluated(tmp_path):
+    config = write_config(
+        tmp_path,
+        remove=("buffer_size", "learning_starts", "train_freq", "target_update_interval"),
+        n_envs=2,
+        n_steps=24,
+        normalize={"norm_obs": False, "norm_reward": True},
+    )
+    options = ("-n", "96", "--vec-env", "batched", "--eval-freq", "48", "--eval-episodes", "2")
+    folder = run(tmp_path, *options, config=config, algo="maskable_ppo")
+    assert len(metrics_of(folder)["evaluations"]) == 2
+    # the evaluation shows the reward as it is, in the tens or hundreds, not scaled
+    assert max(abs(e["reward"]) for e in metrics_of(folder)["evaluations"]) > 10.0
+
+
 def test_run_folders_are_numbered_and_claimed_at_once(tmp_path):
     assert run(tmp_path, "-n", "24").relative_to(tmp_path) == Path("logs/v2/dqn/Dispatch-v0_1")
     # a run that started meanwhile has taken number 2 after ours looked it up

@@ -1,0 +1,166 @@
+"""
+Does training go on well, or collapse? ``python -m studies.stability`` (``make stability``).
+
+Trains the default agent of the short shift, V2, two seeds five times longer than usual, keeps a model every tenth of
+the run, and lets all of them, the best and the last play the 500 report days beside the rules. "Best" is what the
+training chose on selection days. Can be stopped at any time: the same command goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from studies.curves import CurvesError, draw
+from studies.jobs import ROOT, Job, latest_run, run_all, train_job
+from studies.paired import DayResults, as_dict, with_interval
+
+SEEDS = (1, 2)
+NUM_TIMESTEPS = 4_000_000  # 5 x the 800 000 decisions of hyperparams/v2/maskable_dqn.yml
+NUM_MODELS = 10  # kept on the way
+NUM_REPORT_DAYS = 500
+BEST, LAST = "best", "last"
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS), help="training seeds; default: 1 2")
+    parser.add_argument("--jobs", type=int, help="runs side by side; default: one per core")
+    parser.add_argument("-n", "--n-timesteps", type=int, default=NUM_TIMESTEPS, help="decisions; default: 4000000")
+    parser.add_argument("--episodes", type=int, default=NUM_REPORT_DAYS, help="report days; default: 500")
+    parser.add_argument("--folder", type=Path, default=Path("logs/stability"), help="default: logs/stability")
+    parser.add_argument("--output", type=Path, default=Path("results/stability"), help="default: results/stability")
+    args = parser.parse_args(argv)
+
+    run_all(training_jobs(args.seeds, args.folder, args.n_timesteps), args.folder, args.jobs)
+    runs = {}
+    for seed in args.seeds:
+        run = latest_run(run_folder(args.folder, seed, args.n_timesteps))
+        if run is not None:
+            runs[seed] = run
+    models = {seed: models_of(run, args.n_timesteps) for seed, run in runs.items()}
+    try:
+        draw(list(runs.values()), args.output / "curves.png")
+    except CurvesError as error:
+        print(f"No curves.png: {error}", file=sys.stderr)
+    command = [sys.executable, "evaluate.py", "--reward", "v2", "--episodes", str(args.episodes), "--no-latency"]
+    command += ["--compare-baseline", "--output", str(args.output), "--model"]
+    command += [str(path) for of_seed in models.values() for path in of_seed.values()]
+    subprocess.run(command, cwd=ROOT, check=True)
+    content = results(models, DayResults.read(args.output))
+    (args.output / "stability.json").write_text(json.dumps(content, indent=2) + "\n")
+    table = markdown(content)
+    (args.output / "stability.md").write_text(table)
+    print(table)
+    print(f"Results: {args.output / 'stability.md'}")
+    return 0
+
+
+def run_folder(folder: Path, seed: int, n_timesteps: int) -> Path:
+    return folder / f"{n_timesteps}-seed{seed}"
+
+
+def training_jobs(seeds: Sequence[int], folder: Path, n_timesteps: int) -> list[Job]:
+    jobs = []
+    for seed in seeds:
+        run = run_folder(folder, seed, n_timesteps)
+        arguments = ["--reward", "v2", "--algo", "maskable_dqn", "--seed", str(seed), "-n", str(n_timesteps)]
+        arguments += ["--save-freq", str(n_timesteps // NUM_MODELS), "--eval-freq", str(n_timesteps // 50)]
+        jobs.append(train_job(run.name, run, [*arguments, "--no-save-replay-buffer"]))
+    return jobs
+
+
+def models_of(run: Path, n_timesteps: int) -> dict[str, Path]:
+    """
+    Label to the zip of a model of the run: tenths of it (``0.1`` ...), ``best`` and ``last``.
+
+    A run that was resumed keeps its models a little beside the round numbers, so they are named after the nearest
+    tenth; of two the later one counts.
+    """
+    numbered = {}
+    for path in run.glob("rl_model_*_steps.zip"):
+        match = re.fullmatch(r"rl_model_(\d+)_steps", path.stem)
+        if match:
+            numbered[int(match[1])] = path
+    models = {
+        f"{round(NUM_MODELS * step / n_timesteps) / NUM_MODELS:g}": path for step, path in sorted(numbered.items())
+    }
+    models.pop("1", None)  # the last model itself
+    models.pop("0", None)
+    env_ids = [path.parent.name for path in run.glob("*/resolved.yml")]
+    for label, path in ((BEST, run / "best_model.zip"), *((LAST, run / f"{env_id}.zip") for env_id in env_ids)):
+        if path.is_file():
+            models[label] = path
+    return models
+
+
+def results(models: dict[int, dict[str, Path]], days: DayResults) -> dict[str, Any]:
+    """Per model of a run: the reward of each seed, and what it is worth beside the best rule and the last model."""
+    names = {seed: {label: days.model_name(path) for label, path in of.items()} for seed, of in models.items()}
+    labels = [label for label in next(iter(names.values())) if all(label in of for of in names.values())]
+    rule = days.best_rule
+    rows = []
+    for label in labels:
+        played = [of_seed[label] for of_seed in names.values()]
+        row: dict[str, Any] = {
+            "model": label,
+            "seeds": {str(seed): days.mean([of_seed[label]]) for seed, of_seed in names.items()},
+            "reward": as_dict(days.interval(played)),
+            "against_rule": as_dict(days.difference(played, [rule])),
+        }
+        if label != LAST and LAST in labels:
+            last = [of_seed[LAST] for of_seed in names.values()]
+            row["last_less_this"] = as_dict(days.difference(last, played))
+        rows.append(row)
+    verdicts = {}
+    for seed, of_seed in names.items():
+        if BEST in of_seed and LAST in of_seed:
+            difference = days.difference([of_seed[LAST]], [of_seed[BEST]])
+            verdicts[str(seed)] = {
+                **as_dict(difference),
+                "text": f"Seed {seed}: last less best {with_interval(difference)}: "
+                + ("a difference beyond noise." if difference.is_significant else "within noise."),
+            }
+    return {
+        "commit": days.about.get("commit"),
+        "days": days.about["days"],
+        "best_rule": rule,
+        "best_rule_reward": days.mean([rule]),
+        "models": rows,
+        "last_against_best": verdicts,
+    }
+
+
+def markdown(content: dict[str, Any]) -> str:
+    days, seeds = content["days"], list(content["models"][0]["seeds"])
+    names = " | ".join(f"seed {seed}" for seed in seeds)
+    lines = [
+        f"Short shift, V2, {len(days)} report days ({days[0]} to {days[-1]}), commit {str(content['commit'])[:8]}. "
+        f"Best rule: {content['best_rule']}, {content['best_rule_reward']:.0f}. Differences are paired by day, with "
+        "95 % intervals (days and seeds drawn again).",
+        "",
+        f"| share of the run | {names} | mean | less best rule | last less this |",
+        f"|---|{'---|' * len(seeds)}---|---|---|",
+    ]
+    for row in content["models"]:
+        of_seeds = " | ".join(f"{row['seeds'][seed]:.0f}" for seed in seeds)
+        last = _signed(row["last_less_this"]) if "last_less_this" in row else "-"
+        lines.append(
+            f"| {row['model']} | {of_seeds} | {row['reward']['mean']:.0f} | {_signed(row['against_rule'])} | {last} |"
+        )
+    verdicts = [verdict["text"] for verdict in content["last_against_best"].values()]
+    return "\n".join([*lines, "", *verdicts, ""])
+
+
+def _signed(difference: dict[str, float]) -> str:
+    return f"{difference['mean']:+.1f} [{difference['ci_low']:+.1f}, {difference['ci_high']:+.1f}]"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
