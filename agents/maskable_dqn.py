@@ -16,6 +16,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch.nn import functional as F
 
 from agents.branching import Branching, BranchSettings, difference_loss
+from agents.imitation import Imitation, TeacherSettings, imitation_loss
 from agents.masking import MASK_KEY, MASKINGS, mask_as_seen, random_feasible
 from agents.policies import MaskableMlpPolicy, MaskedPolicy, PairPolicy
 from agents.replay import ClockReplayBuffer, ClockSamples, PrioritizedClockReplayBuffer
@@ -110,6 +111,9 @@ class MaskableDQN(DQN):
         choice, target, branches and ``predict`` alike: ``"present"`` by one that allows every pair of a driver and a
         booking that are there, ``"none"`` (flat networks only: the pair network has no row for what isn't there) by one
         that allows everything. An infeasible choice is then the environment's to punish; it acts as wait.
+    teacher
+        If given, the settings (`agents.imitation.TeacherSettings`) of a first part of the training in which a rule is
+        imitated instead of learning from rewards. Needs the native batch too.
     strict_masks
         Raise when an action about to be returned is infeasible, or when a state has no feasible action.
     """
@@ -145,6 +149,7 @@ class MaskableDQN(DQN):
         priority_beta: float = 0.4,
         averaging: float | None = 0.999,
         branching: dict[str, Any] | None = None,
+        teacher: dict[str, Any] | None = None,
         replay_buffer_class: type[ClockReplayBuffer] | None = None,
         replay_buffer_kwargs: dict[str, Any] | None = None,
         target_update_interval: int = 10_000,
@@ -207,8 +212,9 @@ class MaskableDQN(DQN):
         self.reward_scale, self.double_q = reward_scale, double_q
         self.prioritized, self.priority_alpha, self.priority_beta = prioritized, priority_alpha, priority_beta
         self.averaging, self.exploration_decay, self.strict_masks = averaging, exploration_decay, strict_masks
-        self.branching = branching
-        _ = self._branch_settings  # refuses unknown settings at once
+        self.branching, self.teacher = branching, teacher
+        _ = self._branch_settings, self._teacher_settings  # refuse unknown settings at once
+        self._imitation: Imitation | None = None
         self._branching: Branching | None = None
         self._has_begun_branching = False
         self._branch_calls, self._branch_updates_due = 0, 0.0
@@ -340,6 +346,8 @@ class MaskableDQN(DQN):
     ) -> tuple[np.ndarray, np.ndarray]:
         rate = 1.0 if self.num_timesteps < learning_starts else self.exploration_rate
         actions = self._choose(self._last_obs, self.q_net, rate)
+        if self._imitation is not None and self._is_imitating():
+            actions = self._imitation.lead(actions)
         return actions, actions
 
     def _on_step(self) -> None:
@@ -381,6 +389,10 @@ class MaskableDQN(DQN):
             return
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
+        if self._is_imitating():
+            self._learn_from_teacher()
+            return
+        self._imitation = None
         if self._is_branching():
             self._learn_from_branches()
             return
@@ -415,6 +427,51 @@ class MaskableDQN(DQN):
         self.logger.record("train/q_values", q_mean)
         self.logger.record("train/target_q_values", target_mean)
         self.logger.record("train/td_error", td_mean)
+
+    @property
+    def _teacher_settings(self) -> TeacherSettings | None:
+        return None if self.teacher is None else TeacherSettings.read(self.teacher)
+
+    def _is_imitating(self) -> bool:
+        settings = self._teacher_settings
+        return settings is not None and 1.0 - self._current_progress_remaining < settings.until
+
+    def _learn_from_teacher(self) -> None:
+        """Ask the teacher about the states in play, and make gradient steps on what it has said so far."""
+        settings = self._teacher_settings
+        assert settings is not None
+        if self._imitation is None:
+            self._imitation = Imitation(settings, self._native_batch("imitation"), **self._buffer_kwargs())
+        self._imitation.ask(cast(dict[str, np.ndarray], self._last_obs))
+        if self._imitation.num_states < settings.batch_size:
+            return
+        losses = []
+        for _ in range(settings.updates):
+            batch = self._imitation.buffer.sample_states(settings.batch_size)
+            loss = imitation_loss(self.q_net(batch.observations), batch.actions[:, 0])
+            self._descend(loss)
+            losses.append(loss.detach())
+        self.logger.record("imitation/loss", float(th.stack(losses).mean()))
+        self.logger.record("imitation/states", self._imitation.num_states)
+
+    def _descend(self, loss: th.Tensor) -> None:
+        """One gradient step."""
+        self.policy.optimizer.zero_grad()
+        loss.backward()
+        th.nn.utils.clip_grad_norm_(self._online, self.max_grad_norm)
+        self.policy.optimizer.step()
+        self._n_updates += 1
+        if self.averaging is not None:
+            self._update_average()
+
+    def _native_batch(self, what: str) -> DispatchVecEnv:
+        env = self.env.unwrapped if self.env is not None else None
+        if not isinstance(env, DispatchVecEnv):
+            raise ValueError(f"MaskableDQN: {what} looks into the days in play; train on the native batch.")
+        return env
+
+    def _buffer_kwargs(self) -> dict[str, Any]:
+        return {"device": self.device, "packed": bool(getattr(self.policy_class, "wants_packed", False))}
 
     @property
     def _branch_settings(self) -> BranchSettings | None:
@@ -454,13 +511,7 @@ class MaskableDQN(DQN):
             batch = self._branching.buffer.sample_states(settings.batch_size)
             q_values = self.q_net(batch.observations).gather(1, batch.actions)
             loss = difference_loss(q_values, batch.returns / self.reward_scale, batch.is_tried)
-            self.policy.optimizer.zero_grad()
-            loss.backward()
-            th.nn.utils.clip_grad_norm_(self._online, self.max_grad_norm)
-            self.policy.optimizer.step()
-            self._n_updates += 1
-            if self.averaging is not None:
-                self._update_average()
+            self._descend(loss)
             losses.append(loss.detach())
         if losses:
             self.logger.record("branching/loss", float(th.stack(losses).mean()))
@@ -469,12 +520,8 @@ class MaskableDQN(DQN):
 
     def _begin_branching(self, settings: BranchSettings) -> None:
         """Q-learning ends: its averaged weights go on learning, and stand still in the target network as the value."""
-        env = self.env.unwrapped if self.env is not None else None
-        if not isinstance(env, DispatchVecEnv):
-            raise ValueError("MaskableDQN: branching copies days in play; train on the native batch.")
-        packed = bool(getattr(self.policy_class, "wants_packed", False))
-        kwargs = {"device": self.device, "packed": packed}
-        self._branching = Branching(settings, env, self.tick_min, self.gamma, **kwargs)
+        env = self._native_batch("branching")
+        self._branching = Branching(settings, env, self.tick_min, self.gamma, **self._buffer_kwargs())
         if not self._has_begun_branching:
             learned = self.policy.acting_net.state_dict()
             self.q_net.load_state_dict(learned)
@@ -518,5 +565,5 @@ class MaskableDQN(DQN):
         return super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
 
     def _excluded_save_params(self) -> list[str]:
-        own = ["_last_obs", "_last_original_obs", "_online", "_target", "_average", "_branching"]
+        own = ["_last_obs", "_last_original_obs", "_online", "_target", "_average", "_branching", "_imitation"]
         return [*super()._excluded_save_params(), *own]

@@ -131,9 +131,32 @@ class DispatchManager(ExperimentManager):
             if self.verbose > 0 and hyperparams.get("env_wrapper") not in (None, wrapper):
                 print(f"--reward replaces the reward of the file: {hyperparams['env_wrapper']} -> {wrapper}")
             hyperparams["env_wrapper"] = wrapper
+        self._tell_teacher(hyperparams)
         if self.verbose > 0:
             print(f"Settings: {where}")
         return hyperparams
+
+    def _tell_teacher(self, hyperparams: dict[str, Any]) -> None:
+        """Give a teacher without settings those tuned for this environment and reward; resolved.yml tells them."""
+        teacher = hyperparams.get("teacher")
+        if not isinstance(teacher, dict) or "rule" not in teacher or "settings" in teacher:
+            return
+        from baselines import tuned_settings
+        from envs.scenario import Scenario
+
+        kwargs = {**gym.spec(self.env_name.gym_id).kwargs, **(hyperparams.get("env_kwargs") or {}), **self.env_kwargs}
+        overrides = {
+            key: value for key, value in kwargs.items() if key not in ("scenario", "days", "day_list", "in_order")
+        }
+        scenario = Scenario.load(kwargs.get("scenario", "short_shift"), **overrides)
+        reward = Path(str(reward_of_wrapper(hyperparams.get("env_wrapper"))[0])).stem
+        tuned = tuned_settings(
+            self.env_name.gym_id,
+            reward,
+            scenario=scenario.name,
+            plan_improvement=scenario.rules.plan_improvement,
+        )
+        hyperparams["teacher"] = {**teacher, "settings": dict(tuned.get(teacher["rule"], {}))}
 
     @staticmethod
     def _check_days(where: str, env_kwargs: dict[str, Any], allowed: range) -> None:

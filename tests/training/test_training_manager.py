@@ -14,6 +14,7 @@ import yaml
 
 import custom_envs  # noqa: F401
 import train
+from baselines import tuned_settings
 from envs import DispatchEnv
 from tests.training.tiny import DECISIONS, metrics_of, monitor_returns, run, write_config
 from training.manager import DispatchManager, check_buffer, read_resolved
@@ -282,3 +283,18 @@ def test_training_goes_on_from_a_given_model(tmp_path):
     first = run(tmp_path, "-n", "48")
     second = run(tmp_path, "-n", "24", "-i", str(first / "Dispatch-v0.zip"))
     assert metrics_of(second)["num_timesteps"] == 24
+
+
+def test_teacher_without_settings_gets_those_tuned_for_environment_and_reward(tmp_path):
+    config = write_config(
+        tmp_path,
+        remove=("train_freq", "target_update_interval"),
+        policy="PairPolicy",
+        policy_kwargs={"width": 8},
+        n_envs=4,
+        teacher={"rule": "best_reward_with_prices", "until": 0.5},
+    )
+    folder = run(tmp_path, "--reward", "v1", config=config, algo="maskable_dqn")
+    teacher = yaml.safe_load((folder / "Dispatch-v0/resolved.yml").read_text())["hyperparams"]["teacher"]
+    tuned = tuned_settings("Dispatch-v0", "v1", scenario="short_shift", plan_improvement=False)
+    assert teacher["settings"] == tuned["best_reward_with_prices"]

@@ -1,0 +1,130 @@
+"""
+A warm start: the agent first learns to choose as a rule does.
+
+Q-learning finds out by trial what a tuned rule knows already. Here the rule is asked in every state that comes up, half
+of the days are led by the rule and half by the pupil, and the network learns to rank the rule's action first
+(cross-entropy over the feasible actions). So its Q-values say what is better, not yet by how much.
+
+Sources: asking the teacher in the pupil's own states, Ross et al. (2011), "A Reduction of Imitation Learning and
+Structured Prediction to No-Regret Online Learning"; as a start for Q-learning, Hester et al. (2018), "Deep Q-learning
+from Demonstrations".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch as th
+from torch.nn import functional as F
+
+from agents.branching import BranchBuffer
+from agents.masking import infeasible_value
+from envs.vec_env import DispatchVecEnv
+
+TEMPERATURE = 0.1  # of the cross-entropy, in units of Q: a clear choice is one by a few tenths
+
+
+@dataclass(frozen=True)
+class TeacherSettings:
+    """
+    Whom to imitate; the YAML key ``teacher`` holds these names.
+
+    Attributes
+    ----------
+    rule
+        Name of one of `baselines.RULES`.
+    settings
+        Its numbers; train.py puts in what ``baselines/tuned.yml`` holds when they are left out.
+    until
+        Share of the training that is imitation.
+    updates
+        Gradient steps per vectorized step.
+    batch_size, buffer_states
+        States of a gradient step; states kept.
+    """
+
+    rule: str
+    settings: dict[str, float] = field(default_factory=dict)
+    until: float = 0.3
+    updates: int = 4
+    batch_size: int = 256
+    buffer_states: int = 50_000
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.until <= 1.0:
+            raise ValueError(f"teacher: until is a share of the training in (0, 1], got {self.until}.")
+
+    @classmethod
+    def read(cls, given: dict[str, Any]) -> TeacherSettings:
+        """
+        From a YAML mapping.
+
+        Raises
+        ------
+        ValueError
+            For an unknown name or a value out of range.
+        """
+        names = [each.name for each in fields(cls)]
+        for name in given:
+            if name not in names:
+                raise ValueError(f"teacher: unknown setting '{name}'. Known: {', '.join(names)}.")
+        if "rule" not in given:
+            raise ValueError("teacher: name the rule to imitate, such as rule: best_reward_with_prices.")
+        return cls(**given)
+
+
+def imitation_loss(q_values: th.Tensor, taught: th.Tensor) -> th.Tensor:
+    """
+    TEMPERATURE x cross-entropy between softmax(Q / TEMPERATURE) over the feasible actions and the teacher's action.
+
+    Parameters
+    ----------
+    q_values
+        float32, shape (B, A), the most negative float where infeasible.
+    taught
+        int64, shape (B,).
+    """
+    infeasible = q_values <= infeasible_value(q_values.dtype)
+    logits = (q_values / TEMPERATURE).masked_fill(infeasible, -th.inf)
+    return TEMPERATURE * F.cross_entropy(logits, taught)
+
+
+class Imitation:
+    """
+    Asks the teacher and keeps what it said.
+
+    Attributes
+    ----------
+    taught
+        int64, shape (rows,): the teacher's actions in the states as they stood at the last ``ask``.
+    """
+
+    def __init__(self, settings: TeacherSettings, env: DispatchVecEnv, **buffer_kwargs: Any) -> None:
+        from baselines import rule_class  # rules know nothing of agents
+
+        self.settings, self.env = settings, env
+        self.rule = rule_class(settings.rule)(**settings.settings)
+        self.buffer = BranchBuffer(
+            settings.buffer_states,
+            env.observation_space,  # type: ignore[arg-type]
+            env.action_space,  # type: ignore[arg-type]
+            num_actions=1,
+            n_envs=env.num_envs,
+            **buffer_kwargs,
+        )
+        self.taught: npt.NDArray[np.int64] = np.zeros(env.num_envs, np.int64)
+        self.num_states = 0
+
+    def ask(self, observation: dict[str, np.ndarray]) -> None:
+        """Let the teacher choose in every row as it stands now, whose observation this is."""
+        self.taught = self.rule.act(self.env.batch, self.env.payer)
+        ones = np.ones(len(self.taught), np.int32)
+        self.buffer.add_states(observation, self.taught[:, None], ones, np.zeros((len(self.taught), 1), np.float32))
+        self.num_states += len(self.taught)
+
+    def lead(self, actions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The teacher's action in every second row, the pupil's in the others."""
+        return np.where(np.arange(len(actions)) % 2 == 0, self.taught, actions)
