@@ -16,8 +16,9 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch.nn import functional as F
 
 from agents.branching import Branching, BranchSettings, difference_loss
+from agents.fast import FastPairNetwork
 from agents.imitation import Imitation, TeacherSettings, imitation_loss
-from agents.masking import MASK_KEY, MASKINGS, mask_as_seen, random_feasible
+from agents.masking import MASK_KEY, MASKINGS, as_booleans, mask_as_seen, random_feasible
 from agents.policies import MaskableMlpPolicy, MaskedPolicy, PairPolicy
 from agents.replay import ClockReplayBuffer, ClockSamples, PrioritizedClockReplayBuffer
 from agents.schedules import FadingSchedule
@@ -307,10 +308,10 @@ class MaskableDQN(DQN):
         self, observation: Any, net: Any, exploration_rate: float, action_masks: np.ndarray | None = None
     ) -> np.ndarray:
         obs, is_batch = self._batched(observation)
-        seen = np.asarray(obs[MASK_KEY]).astype(bool)
+        seen = as_booleans(obs[MASK_KEY])
         mask = seen
         if action_masks is not None and self.masking == "feasible":
-            mask = np.asarray(action_masks).astype(bool).reshape(seen.shape)
+            mask = as_booleans(action_masks).reshape(seen.shape)
             obs = {**obs, MASK_KEY: mask}
         explores = (
             np.random.random(len(mask)) < exploration_rate if exploration_rate > 0.0 else np.zeros(len(mask), bool)
@@ -318,15 +319,21 @@ class MaskableDQN(DQN):
         actions = np.zeros(len(mask), dtype=np.int64)
         actions[explores] = random_feasible(mask[explores])
         # Where one action is feasible there is nothing to ask the network.
-        num_feasible = mask.sum(axis=1)
+        num_feasible = np.count_nonzero(mask, axis=1)
         forced = ~explores & (num_feasible <= 1)
         actions[forced] = mask[forced].argmax(axis=1)
         asks = np.flatnonzero(~explores & (num_feasible > 1))
+        candidates = self.policy.candidates
+        if candidates is not None and num_feasible.max(initial=0) > candidates.above:
+            large = asks[num_feasible[asks] > candidates.above]
+            asks = asks[num_feasible[asks] <= candidates.above]
+            fast = FastPairNetwork.of(net, candidates)
+            actions[large] = [fast.action({key: np.asarray(obs[key])[row] for key in obs}) for row in large]
         if len(asks):
             if len(asks) < len(mask):
                 obs = {key: np.asarray(obs[key])[asks] for key in self.observation_space.spaces}  # type: ignore[attr-defined]
-            with th.no_grad():
-                actions[asks] = net(self._tensors(obs)).argmax(dim=1).cpu().numpy()
+            with th.inference_mode():
+                actions[asks] = net._predict(self._tensors(obs)).cpu().numpy()
         if self.strict_masks:
             self._refuse_infeasible(actions, seen)
         return actions if is_batch else actions[0]

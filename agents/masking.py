@@ -20,6 +20,12 @@ def infeasible_value(dtype: th.dtype) -> float:
     return float(th.finfo(dtype).min)
 
 
+def as_booleans(mask: np.ndarray) -> np.ndarray:
+    """``mask`` as booleans; a mask of bytes, as the environments write it, is looked at and not copied."""
+    mask = np.asarray(mask)
+    return mask.view(np.bool_) if mask.dtype in (np.int8, np.uint8) else mask.astype(np.bool_, copy=False)
+
+
 def masked_values(q_values: th.Tensor, mask: th.Tensor) -> th.Tensor:
     """``q_values`` with infeasible actions at the most negative float."""
     return q_values.masked_fill(~mask.bool(), infeasible_value(q_values.dtype))

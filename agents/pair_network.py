@@ -269,8 +269,8 @@ class PairQNetwork(BasePolicy):
         total = (wait_adv * can_wait).index_add(0, at // (obs[MASK_KEY].shape[1] - 1), pair_adv)
         return total / obs[MASK_KEY].sum(dim=1).clamp(min=1).to(wait_adv.dtype)
 
-    def forward(self, obs: Obs) -> th.Tensor:
-        """Q-values, shape (B, N*M + 1); the most negative float where infeasible."""
+    def feasible_values(self, obs: Obs) -> tuple[th.Tensor, th.Tensor, th.Tensor]:
+        """Places of the feasible pairs (b * N*M + pair), their Q-values, and Q of waiting, shape (B,)."""
         embedded = self.embed(obs)
         at, pairs, reward = self.feasible_pairs(obs)
         pair_adv = self.pair_advantages(obs, embedded, at, pairs, reward)
@@ -278,13 +278,17 @@ class PairQNetwork(BasePolicy):
         level = self.values(embedded)
         if self.dueling:
             level = level - self._mean_advantage(obs, at, pair_adv, wait_adv)
-        lowest = infeasible_value(level.dtype)
+        num_pairs = obs[MASK_KEY].shape[1] - 1
+        return at, pair_adv + level[at // num_pairs], wait_adv + level
+
+    def forward(self, obs: Obs) -> th.Tensor:
+        """Q-values, shape (B, N*M + 1); the most negative float where infeasible."""
+        at, q_feasible, q_wait = self.feasible_values(obs)
+        lowest = infeasible_value(q_wait.dtype)
         batch, num_actions = obs[MASK_KEY].shape
-        num_pairs = num_actions - 1
-        q_pairs = level.new_full((batch * num_pairs,), lowest)
-        q_pairs = q_pairs.index_put((at,), pair_adv + level[at // num_pairs])
-        q_wait = (wait_adv + level).masked_fill(~obs[MASK_KEY][:, 0].bool(), lowest)
-        return th.cat([q_wait.unsqueeze(1), q_pairs.reshape(batch, num_pairs)], dim=1)
+        q_pairs = q_wait.new_full((batch * (num_actions - 1),), lowest).index_put((at,), q_feasible)
+        q_wait = q_wait.masked_fill(~obs[MASK_KEY][:, 0].bool(), lowest)
+        return th.cat([q_wait.unsqueeze(1), q_pairs.reshape(batch, num_actions - 1)], dim=1)
 
     def q_of_actions(self, obs: Obs, actions: th.Tensor) -> th.Tensor:
         """
@@ -309,7 +313,15 @@ class PairQNetwork(BasePolicy):
         return advantage + self.values(embedded)
 
     def _predict(self, observation: Any, deterministic: bool = True) -> th.Tensor:
-        return self(observation).argmax(dim=1)
+        if len(observation[MASK_KEY]) != 1:
+            return self(observation).argmax(dim=1)
+        # Of one observation the best is found without laying out the values of all N*M pairs.
+        at, q_feasible, q_wait = self.feasible_values(observation)
+        if not len(at):
+            return at.new_zeros(1)
+        best = q_feasible.argmax()
+        waits = observation[MASK_KEY][:, 0].bool() & (q_wait >= q_feasible[best])
+        return th.where(waits, 0, at[best] + 1)
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         data = super()._get_constructor_parameters()

@@ -11,6 +11,7 @@ from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
 from torch import nn
 
+from agents.candidates import Candidates
 from agents.masking import MASK_KEY, masked_values
 from agents.pair_network import PairQNetwork
 from agents.replay import PAIR_KEYS
@@ -23,6 +24,8 @@ class MaskedPolicy(DQNPolicy):
     ``averaged`` adds a third network, ``q_net_average``, that `MaskableDQN` keeps as the running average of the online
     weights; it then answers ``predict`` and is saved with the rest.
     """
+
+    candidates: Candidates | None = None  # which pairs are scored in a greedy choice; None: all
 
     def __init__(self, *args: Any, averaged: bool = False, **kwargs: Any) -> None:
         self.averaged = averaged
@@ -54,9 +57,14 @@ class PairPolicy(MaskedPolicy):
     Takes the arguments of `agents.pair_network.PairQNetwork` and SB3's optimizer arguments; Adam is fused by default,
     which halves the cost of its step on a CPU. SB3's ``net_arch``, ``activation_fn`` and features extractor mean
     nothing here and are refused.
+
+    Greedy choices among very many feasible pairs score the likely ones only, without PyTorch: ``candidates`` says from
+    where on and which (`agents.candidates.Candidates`). It is no part of the model and not saved; set it on the policy,
+    ``model.policy.candidates = None`` to score every pair always.
     """
 
     wants_packed = True
+    candidates = Candidates()
 
     def __init__(
         self,

@@ -12,7 +12,9 @@ keeps a dated copy of each run in ``results/benchmark``.
 - *VecEnvs*: through SB3's interface, reward V2 included. ``SubprocVecEnv`` may use all cores.
 - *Training*: ``learn`` as it is, updates included. The floor of an update is its matrix products' operations (counted
   by PyTorch) at the rate of a product of 1024 x 1024 matrices on the same core.
-- *Decisions*: one observation to one action, simulator not included.
+- *Decisions*: one observation to one action, simulator not included; ``exported`` is the same agent from a file
+  (`agents.export`), ``replan_SOLVER_10ms`` a re-planner with that limit per plan, timed where it plans (at the other
+  decisions of a tick it hands out what it has planned).
 - *Growth*: exponent of the time of a decision, fitted over four sizes that double.
 """
 
@@ -23,6 +25,7 @@ import json
 import os
 import platform
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -37,9 +40,14 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
+from agents import export
 from agents.maskable_dqn import MaskableDQN
 from agents.replay import ClockReplayBuffer
+from agents.transfer import load_for
+from baselines import REPLANNERS
 from baselines.kernels import random_pairs
+from baselines.replanners import Replanner
+from baselines.solvers import is_installed
 from envs import DispatchBatch, Scenario
 from envs.scenario import generate_day
 from envs.vec_env import DispatchVecEnv
@@ -208,6 +216,9 @@ LATENCY_SIZES: dict[str, tuple[dict[str, Any], int, Target]] = {
     "200x1000": ({"num_drivers": 200, "max_bookings": 1000, "num_initial": [1000, 1000]}, 8, Target(50, True)),
 }
 
+# size: limits per plan [ms], plans per round
+REPLAN_SIZES: dict[str, tuple[tuple[float, ...], int]] = {"5x15": ((10.0, 100.0), 12), "50x200": ((10.0, 100.0), 6)}
+
 
 class Decisions:
     """Times of single decisions of the pair network [ms]; weights don't matter for them, so it is untrained."""
@@ -215,8 +226,11 @@ class Decisions:
     def __init__(self, overrides: dict[str, Any], num_decisions: int) -> None:
         self.env = DispatchVecEnv(1, "short_shift", RewardFunction.load("v2"), seed=0, **overrides)
         self.model = MaskableDQN("PairPolicy", self.env, device="cpu", buffer_size=2)
+        with tempfile.TemporaryDirectory() as folder:
+            self.exported = export.load(export.export(self.model, Path(folder) / "model.npz"))
         self.num_decisions = num_decisions
         self.times_ms: list[float] = []
+        self.exported_times_ms: list[float] = []
         self.observation: Any = self.env.reset()
 
     def rate(self) -> float:
@@ -225,27 +239,77 @@ class Decisions:
         while len(times) < self.num_decisions:
             begun = time.perf_counter()
             actions, _ = self.model.predict(self.observation, deterministic=True)
+            ended = time.perf_counter()
             if self.observation["action_mask"].sum() > 1:
-                times.append(1e3 * (time.perf_counter() - begun))
+                times.append(1e3 * (ended - begun))
+                begun = time.perf_counter()
+                self.exported.predict(self.observation)
+                self.exported_times_ms.append(1e3 * (time.perf_counter() - begun))
             self.observation, _, _, _ = self.env.step(actions)
         self.times_ms += times
         return 1e3 / float(np.mean(times))
 
 
-def large_day(num_drivers: int, num_bookings: int, num_slots: int) -> float:
-    """Seconds for one operating day, simulator and network on one core, plan improvement off."""
+class Replanning:
+    """Times of a re-planner's plans [ms], on the same days as the agent's decisions."""
+
+    def __init__(self, overrides: dict[str, Any], rule: type[Replanner], limit_ms: float, num_plans: int) -> None:
+        self.env = DispatchVecEnv(1, "short_shift", RewardFunction.load("v2"), seed=0, **overrides)
+        self.policy = rule(time_limit_ms=limit_ms)
+        self.num_plans = num_plans
+        self.times_ms: list[float] = []
+        self.env.reset()
+
+    def rate(self) -> float:
+        """Plans per second of one round; ticks without an open booking have nothing to plan and aren't counted."""
+        times: list[float] = []
+        while len(times) < self.num_plans:
+            begun = time.perf_counter()
+            actions = self.policy.act(self.env.batch, self.env.payer)
+            ended = time.perf_counter()
+            if self.env.batch.world.clocks["num_open"][0] > 0:  # the short shift has one decision per tick
+                times.append(1e3 * (ended - begun))
+            self.env.step(actions)
+        self.times_ms += times
+        return 1e3 / float(np.mean(times))
+
+
+def replannings() -> dict[str, Replanning]:
+    """Every re-planner whose solver is installed, at the sizes and with the limits of ``REPLAN_SIZES``."""
+    found: dict[str, Replanning] = {}
+    for rule in REPLANNERS:
+        package = rule.solver_name  # the project's own search needs none
+        if package != "search" and not is_installed(package):
+            continue
+        for size, (limits, num_plans) in REPLAN_SIZES.items():
+            for limit_ms in limits:
+                name = f"{size}_{rule.name}_{limit_ms:g}ms"
+                found[name] = Replanning(LATENCY_SIZES[size][0], rule, limit_ms, num_plans)
+    return found
+
+
+SHIPPED = ROOT / "trained-agents/v2-short-shift-seed1/Dispatch-v0.zip"
+
+
+def large_day(num_drivers: int, num_bookings: int, num_slots: int) -> tuple[float, dict[str, float]]:
+    """
+    Processor seconds for one operating day with a shipped agent, simulator included, plan improvement off; and the
+    day's KPIs.
+    """
     legs_per_driver = 4.75  # at load 1, see the scenario
     overrides: dict[str, Any] = {"num_drivers": num_drivers, "max_bookings": num_slots, "plan_improvement": False}
     load = num_bookings / num_drivers / legs_per_driver
-    env = DispatchVecEnv(1, "operating_day", RewardFunction.load("v3"), seed=0, load=load, **overrides)
-    model = MaskableDQN("PairPolicy", env, device="cpu", buffer_size=2)
+    # trained on V2: what a pair pays at once is part of the agent's observation
+    env = DispatchVecEnv(1, "operating_day", RewardFunction.load("v2"), seed=0, load=load, **overrides)
+    model = load_for(SHIPPED, env, device="cpu", buffer_size=1)
     observation: Any = env.reset()
-    begun, is_done = time.perf_counter(), False
+    infos: Any = None
+    begun, is_done = time.process_time(), False
     while not is_done:
         actions, _ = model.predict(observation, deterministic=True)
-        observation, _, dones, _ = env.step(actions)
+        observation, _, dones, infos = env.step(actions)
         is_done = bool(dones[0])
-    return time.perf_counter() - begun
+    return time.process_time() - begun, infos[0]["kpis"]
 
 
 # --- growth ---------------------------------------------------------------------------------------------------------
@@ -312,12 +376,19 @@ def row(name: str, value: float, unit: str, target: Target | None = None) -> dic
     return {"name": name, "value": rounded, "unit": unit, "target": None if target is None else str(target), "met": met}
 
 
+def latency_rows(name: str, times_ms: list[float], bound: Target | None = None) -> list[dict[str, Any]]:
+    p50, p99 = np.percentile(times_ms, [50, 99]).tolist()
+    return [row(f"decision_p50_ms_{name}", p50, "ms"), row(f"decision_p99_ms_{name}", p99, "ms", bound)]
+
+
 def measured(num_rounds: int) -> list[dict[str, Any]]:
     """All rows of the table."""
     print("compiling and warming up ...", flush=True)
     measures, agents, series = rates(), trainings(), growth()
     deciders = {size: Decisions(overrides, count) for size, (overrides, count, _) in LATENCY_SIZES.items()}
+    planners = replannings()
     measures |= {f"decision_{size}": decider.rate for size, decider in deciders.items()}
+    measures |= {f"decision_{name}": planner.rate for name, planner in planners.items()}
     measures |= {f"transitions_{name}": agent.rate for name, agent in agents.items()}
     measures["matmul"] = matmul_gflops
     for name, points in series.items():
@@ -329,6 +400,9 @@ def measured(num_rounds: int) -> list[dict[str, Any]]:
         agent.env_shares.clear()
     for decider in deciders.values():
         decider.times_ms.clear()
+        decider.exported_times_ms.clear()
+    for planner in planners.values():
+        planner.times_ms.clear()
     values: dict[str, list[float]] = {name: [] for name in measures}
     for _ in tqdm(range(num_rounds), desc="rounds"):
         for name, measure in measures.items():
@@ -346,10 +420,10 @@ def measured(num_rounds: int) -> list[dict[str, Any]]:
         target = None if bound is None else Target(bound)
         rows.append(row(f"training_share_of_flop_floor_{label}", float(np.median(shares)), "share", target))
     for size, decider in deciders.items():
-        rows.append(row(f"decision_p50_ms_{size}", float(np.percentile(decider.times_ms, 50)), "ms"))
-        rows.append(
-            row(f"decision_p99_ms_{size}", float(np.percentile(decider.times_ms, 99)), "ms", LATENCY_SIZES[size][2])
-        )
+        rows += latency_rows(size, decider.times_ms, LATENCY_SIZES[size][2])
+        rows += latency_rows(f"{size}_exported", decider.exported_times_ms)
+    for name, planner in planners.items():
+        rows += latency_rows(name, planner.times_ms)
     rows.append(row("replay_bytes_5x15", replay_bytes("5x15"), "B/transition", Target(2_000, True)))
     rows.append(row("replay_bytes_20x60", replay_bytes("20x60"), "B/transition", Target(20_000, True)))
     for name, points in series.items():
@@ -395,7 +469,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5, help="rounds per measurement (default: 5)")
     parser.add_argument(
-        "--large-day", action="store_true", help="also dispatch a day of 500 drivers and 5000 bookings (many minutes)"
+        "--large-day", action="store_true", help="also dispatch a day of 500 drivers and 5000 bookings (processor time)"
     )
     parser.add_argument("--output", type=Path, default=ROOT, help="folder of the table (default: this repository)")
     parser.add_argument("--history", type=Path, default=ROOT / "results/benchmark", help="default: results/benchmark")
@@ -405,7 +479,9 @@ def main(argv: list[str] | None = None) -> int:
     before = {entry["name"]: entry["value"] for entry in json.loads(latest.read_text())} if latest.exists() else {}
     rows = measured(args.rounds)
     if args.large_day:
-        rows.append(row("day_500x5000_min", large_day(500, 5000, 60) / 60.0, "min", Target(5, True)))
+        seconds, kpis = large_day(500, 5000, 60)
+        rows.append(row("day_500x5000_min", seconds / 60.0, "min", Target(5, True)))
+        rows.append(row("day_500x5000_service_rate", kpis["service_rate"], "share"))
     text = table(rows, before, args.rounds)
     args.output.mkdir(parents=True, exist_ok=True)
     args.history.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,138 @@
+"""
+A trained pair network as one small file for deciding: ``python -m agents.export MODEL.zip [MODEL.npz]``.
+
+The file holds the weights that answer ``predict`` (the averaged ones, where the model has them) and nothing of the
+training. `load` makes of it what chooses as the model does, without PyTorch's overhead (`agents.fast`), for any fleet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agents.candidates import Candidates
+from agents.fast import FastPairNetwork
+from agents.maskable_dqn import MaskableDQN
+from agents.masking import MASK_KEY, as_booleans
+from agents.pair_network import PairQNetwork
+
+FORMAT = 1
+SETTINGS = "settings"  # the name of the entry beside the weights
+KEPT = ("pair_reward_scale", "use_pair_reward")
+
+
+class ExportedPolicy:
+    """
+    Chooses as the model did that was exported, up to the rounding of single precision; answers ``predict`` as it does.
+
+    ``candidates`` is the policy's option of the same name (`agents.policies.PairPolicy`).
+    """
+
+    def __init__(self, network: FastPairNetwork) -> None:
+        self.network = network
+
+    @property
+    def candidates(self) -> Candidates | None:
+        return self.network.candidates
+
+    @candidates.setter
+    def candidates(self, candidates: Candidates | None) -> None:
+        self.network.candidates = candidates
+
+    def predict(
+        self,
+        observation: dict[str, np.ndarray],
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = True,
+        action_masks: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, Any]:
+        """
+        The greedy actions; ``action_masks`` takes the place of the observation's mask.
+
+        Raises
+        ------
+        ValueError
+            When asked to explore.
+        """
+        if not deterministic:
+            raise ValueError("an exported model knows the greedy choice only. Pass deterministic=True.")
+        if action_masks is not None:
+            mask = np.asarray(action_masks).reshape(np.shape(observation[MASK_KEY]))
+            observation = {**observation, MASK_KEY: mask}
+        if np.ndim(observation[MASK_KEY]) == 1:
+            return np.int64(self._action(observation)), state  # type: ignore[return-value]
+        rows = range(len(observation[MASK_KEY]))
+        return np.array([self._action({key: observation[key][b] for key in observation}) for b in rows]), state
+
+    def _action(self, obs: dict[str, np.ndarray]) -> int:
+        # Where nothing but waiting is feasible there is nothing to score.
+        return self.network.action(obs) if as_booleans(obs[MASK_KEY])[1:].any() else 0
+
+
+def export(model: MaskableDQN, path: str | Path) -> Path:
+    """
+    Write a model's network to ``path`` (.npz).
+
+    Raises
+    ------
+    ValueError
+        When the model isn't a pair network, or the path has another suffix.
+    """
+    path = Path(path)
+    net = model.policy.acting_net
+    if not isinstance(net, PairQNetwork):
+        raise ValueError(f"export: expected a model with PairPolicy, got {type(model.policy).__name__}.")
+    if path.suffix != ".npz":
+        raise ValueError(f"export: expected a path that ends in .npz, got {path}.")
+    settings = json.dumps({"format": FORMAT, **{name: getattr(net, name) for name in KEPT}})
+    weights = {name: tensor.cpu().numpy() for name, tensor in net.state_dict().items()}
+    np.savez(path, allow_pickle=False, **{SETTINGS: np.array(settings)}, **weights)
+    return path
+
+
+def load(path: str | Path) -> ExportedPolicy:
+    """
+    Read what `export` wrote.
+
+    Raises
+    ------
+    ValueError
+        When the file is something else, or of another version of this format.
+    """
+    with np.load(path, allow_pickle=False) as entries:
+        arrays = dict(entries)
+    if SETTINGS not in arrays:
+        raise ValueError(f"{path}: not an exported model. Make one with python -m agents.export.")
+    settings = json.loads(str(arrays.pop(SETTINGS)))
+    if settings["format"] != FORMAT:
+        raise ValueError(f"{path}: format {settings['format']}, this version reads {FORMAT}. Export the model anew.")
+    kept = {name: settings[name] for name in KEPT}
+    return ExportedPolicy(FastPairNetwork(arrays, **kept, candidates=Candidates()))
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, help="a model's zip, such as trained-agents/NAME/Dispatch-v0.zip")
+    parser.add_argument("output", type=Path, nargs="?", help="default: beside the model, with the suffix .npz")
+    args = parser.parse_args(argv)
+    if not args.model.is_file():
+        print(f"agents.export: there is no file {args.model}.", file=sys.stderr)
+        return 2
+    model = MaskableDQN.load(args.model, device="cpu", custom_objects={"buffer_size": 1})
+    try:
+        path = export(model, args.output or args.model.with_suffix(".npz"))
+    except ValueError as error:
+        print(f"agents.export: {error}", file=sys.stderr)
+        return 2
+    print(f"Exported: {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
