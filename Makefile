@@ -18,7 +18,7 @@ help:
 	@echo "make real-days DATA=trips.csv   the README's table on real days (hours; resumable)"
 	@echo "make opponents DATA=trips.csv   re-planners, hindsight and gaps, reduced size (half an hour; resumable)"
 	@echo "make search     hyperparameter searches of V1 and V2, 50 trials each, and their checks (hours; resumable)"
-	@echo "make benchmark  how fast everything is, as ratios measured side by side (5 min): benchmarks.md"
+	@echo "make benchmark  how fast everything is, as ratios measured side by side (20 min): benchmarks.md"
 
 $(VENV)/.run: requirements.txt
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
@@ -57,8 +57,8 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-benchmark: $(VENV)/.run
-	$(BIN)/python -m studies.benchmark
+benchmark: $(VENV)/.solvers
+	$(BIN)/python -m studies.benchmark --large-day --learning
 
 results: $(VENV)/.run
 	$(BIN)/python -m studies.short_shift

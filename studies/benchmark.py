@@ -52,6 +52,7 @@ from envs import DispatchBatch, Scenario
 from envs.scenario import generate_day
 from envs.vec_env import DispatchVecEnv
 from reward import RewardFunction, RewardV2
+from studies import minute
 from studies.jobs import ROOT
 from studies.plain_dispatch import PlainDispatch
 
@@ -221,11 +222,11 @@ REPLAN_SIZES: dict[str, tuple[tuple[float, ...], int]] = {"5x15": ((10.0, 100.0)
 
 
 class Decisions:
-    """Times of single decisions of the pair network [ms]; weights don't matter for them, so it is untrained."""
+    """Times of single decisions of a shipped agent [ms], in a fleet of any size."""
 
     def __init__(self, overrides: dict[str, Any], num_decisions: int) -> None:
         self.env = DispatchVecEnv(1, "short_shift", RewardFunction.load("v2"), seed=0, **overrides)
-        self.model = MaskableDQN("PairPolicy", self.env, device="cpu", buffer_size=2)
+        self.model = load_for(SHIPPED, self.env, device="cpu", buffer_size=2)
         with tempfile.TemporaryDirectory() as folder:
             self.exported = export.load(export.export(self.model, Path(folder) / "model.npz"))
         self.num_decisions = num_decisions
@@ -471,6 +472,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--large-day", action="store_true", help="also dispatch a day of 500 drivers and 5000 bookings (processor time)"
     )
+    parser.add_argument(
+        "--learning", action="store_true", help="also train for a minute, five seeds of V1 and V2 (studies.minute)"
+    )
     parser.add_argument("--output", type=Path, default=ROOT, help="folder of the table (default: this repository)")
     parser.add_argument("--history", type=Path, default=ROOT / "results/benchmark", help="default: results/benchmark")
     args = parser.parse_args(argv)
@@ -482,6 +486,11 @@ def main(argv: list[str] | None = None) -> int:
         seconds, kpis = large_day(500, 5000, 60)
         rows.append(row("day_500x5000_min", seconds / 60.0, "min", Target(5, True)))
         rows.append(row("day_500x5000_service_rate", kpis["service_rate"], "share"))
+    for reward in ("v2", "v1") if args.learning else ():
+        found = minute.measure(reward, args.history / f"minute-{reward}")
+        rows.append(row(f"published_budget_{reward}_s", found.seconds, "s", Target(60, True)))
+        rows.append(row(f"published_budget_{reward}_over_best_rule", found.mean, "points"))
+        rows.append(row(f"published_budget_{reward}_over_best_rule_low", found.low, "points", Target(0)))
     text = table(rows, before, args.rounds)
     args.output.mkdir(parents=True, exist_ok=True)
     args.history.mkdir(parents=True, exist_ok=True)
