@@ -232,6 +232,7 @@ class Decisions:
         self.num_decisions = num_decisions
         self.times_ms: list[float] = []
         self.exported_times_ms: list[float] = []
+        self.env.seed(0)  # loading has given it the seed that the agent was trained with
         self.observation: Any = self.env.reset()
 
     def rate(self) -> float:
