@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # One thread per process is fastest on small networks; two processes use two cores.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help run test test-slow check lint type format benchmark results ablation stability real-days opponents \
+.PHONY: help run test test-slow check lint type format benchmark results ablation stability improvement real-days opponents \
 	search clean
 
 help:
@@ -71,6 +71,9 @@ stability: $(VENV)/.run
 
 real-days: $(VENV)/.run
 	$(BIN)/python -m studies.real_days $(DATA)
+
+improvement: $(VENV)/.run
+	$(BIN)/python -m studies.improvement $(DATA)
 
 search: $(VENV)/.run
 	$(BIN)/python -m studies.search --pruning-check --speed-check

@@ -1,0 +1,130 @@
+"""
+What plan improvement is worth on real days: ``python -m studies.improvement TRIPS.csv``.
+
+Every rule plays the report days of the published paratransit bookings without plan improvement, with the design's
+(trips placed anew by regret, relocated and swapped), and with more and more rounds of ruin and recreate on top
+(``improvement_moves``); ``replan_search`` stands beside them. Differences are to the design's improvement, paired by
+day; fleets and announcement draws of a service day are one cluster. Ends with a table, ``improvement.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from baselines import make_rules, tuned_settings
+from envs.scenario import Scenario
+from evaluation.runner import Case, play
+from evaluation.setup import cases_from_folders, make_scenario
+from evaluation.statistics import paired_difference
+from studies.jobs import ROOT
+from studies.real_days import FLEETS, REPORT_DAYS
+
+RULES = (
+    "cheapest_insertion_at_release",
+    "insertion_just_in_time",
+    "regret_insertion_just_in_time",
+    "matching_with_prices",
+    "best_reward_with_prices",
+)
+YARDSTICK, YARDSTICK_MS = "replan_search", 10.0
+MOVES = (0, 30, 100, 300)
+REWARD = "v2"  # the rules that price a reward were tuned on it, for the cost of a day
+
+
+class Row(NamedTuple):
+    """One policy in one setting; ``cost`` has an entry per case, ``ms`` is processor time per day."""
+
+    policy: str
+    setting: str
+    cost: npt.NDArray[np.float64]
+    ms: float
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("trips", type=Path, help="CSV of the published bookings (layout: see README, Real days)")
+    parser.add_argument("--announce-seeds", nargs="+", type=int, default=[0, 1, 2], help="default: 0 1 2")
+    parser.add_argument("--days", default=REPORT_DAYS, help=f"service days; default: {REPORT_DAYS}")
+    parser.add_argument("--moves", nargs="+", type=int, default=list(MOVES), help="default: 0 30 100 300")
+    parser.add_argument("--data", type=Path, default=Path("data/improvement"), help="default: data/improvement")
+    parser.add_argument("--output", type=Path, default=Path("results/improvement"), help="default: results/improvement")
+    args = parser.parse_args(argv)
+
+    folders = []
+    for seed in args.announce_seeds:
+        folder = args.data / f"seed{seed}"
+        convert = [sys.executable, "-m", "envs.paratransit", str(args.trips), "--output", str(folder)]
+        subprocess.run([*convert, "--announce-seed", str(seed), "--drivers", *map(str, FLEETS)], cwd=ROOT, check=True)
+        folders += [str(ROOT / folder / f"drivers-{fleet}") for fleet in FLEETS]
+    rows, cases = measure(folders, args.days, args.moves)
+    fleets = [int(folder.rpartition("-")[2]) for folder in folders]
+    text = markdown(rows, np.repeat(fleets, len(cases) // len(folders)), [case.cluster for case in cases])
+    args.output.mkdir(parents=True, exist_ok=True)
+    (args.output / "improvement.md").write_text(text)
+    print(f"\n{text}\nResults: {args.output / 'improvement.md'}")
+    return 0
+
+
+def measure(folders: Sequence[str], days: str, moves: Sequence[int]) -> tuple[list[Row], list[Case]]:
+    """Let everybody play everything; the days are dealt with folder by folder."""
+    settings: list[tuple[str, dict[str, Any]]] = [("off", {"plan_improvement": False})]
+    settings += [(f"{count} moves", {"plan_improvement": True, "improvement_moves": count}) for count in moves]
+    rows: list[Row] = []
+    cases: list[Case] = []
+    for name, overrides in settings:
+        scenario = make_scenario("DispatchDay-v0", "paratransit", overrides)
+        cases = cases_from_folders(folders, days, scenario)
+        policies = [*RULES, YARDSTICK] if name == "off" else RULES
+        rows += [played(policy, name, scenario, cases) for policy in policies]
+    return rows, cases
+
+
+def played(policy: str, setting: str, scenario: Scenario, cases: Sequence[Case]) -> Row:
+    """One policy on all cases."""
+    tuned = tuned_settings(
+        "DispatchDay-v0",
+        REWARD,
+        scenario="paratransit",
+        plan_improvement=scenario.rules.plan_improvement,
+        objective="cost",
+    )
+    (rule,) = make_rules([policy], tuned, judged_by="cost", replan_ms=YARDSTICK_MS)
+    play(rule, cases[:1], scenario, REWARD, measure_latency=False)  # compiles
+    begun = time.process_time()
+    cost = play(rule, cases, scenario, REWARD, measure_latency=False).kpis["cost"]
+    row = Row(policy, setting, cost, 1e3 * (time.process_time() - begun) / len(cases))
+    print(f"{policy}, {setting}: {cost.mean():.0f} a day, {row.ms:.0f} ms", flush=True)
+    return row
+
+
+def markdown(rows: Sequence[Row], fleets: npt.NDArray[np.int64], clusters: Sequence[str]) -> str:
+    """Cost a day per fleet, the difference to the design's improvement over all of them, and time."""
+    sizes = sorted(set(fleets.tolist()))
+    reference = {row.policy: row.cost for row in rows if row.setting == "0 moves"}
+    lines = [
+        f"| policy | plan improvement | cost a day, {' / '.join(map(str, sizes))} drivers "
+        "| difference to 0 moves, 95 % | ms per day |",
+        "|---|---|---|---|---|",
+    ]
+    for row in sorted(rows, key=lambda row: (row.policy, rows.index(row))):
+        costs = " / ".join(f"{row.cost[fleets == size].mean():.0f}" for size in sizes)
+        base = reference.get(row.policy)
+        against = "-"
+        if base is not None and row.setting != "0 moves":
+            found = paired_difference(row.cost, base, clusters)
+            against = f"{found.mean:+.0f} [{found.low:+.0f}, {found.high:+.0f}]"
+        lines.append(f"| {row.policy} | {row.setting} | {costs} | {against} | {row.ms:.0f} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
