@@ -9,7 +9,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import multiprocessing
+import multiprocessing.connection
+import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -464,10 +467,24 @@ def run_workers(search: Search, is_retest: bool) -> None:
 
 def _work_quietly(search: Search, is_retest: bool) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to stop, it gives its trial back
+    end_with_parent()
     try:
         work(search, is_retest)
     except KeyboardInterrupt:
         pass
+
+
+def end_with_parent() -> None:
+    """From now on this process is asked to stop when the one that started it is gone, however that went."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _without_password(url: str) -> str:

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
 from typing import Any
 
 import numpy as np
@@ -208,3 +213,35 @@ def test_replaying_a_pruner_finds_what_it_would_have_saved_and_lost():
     # the median of the first evaluations is 5 when trial 1 comes with 1: it is pruned after half of its 10 updates
     assert replay.num_pruned == 1 and replay.lost_of_top == [1]
     assert replay.saved == pytest.approx(5 / 30)
+
+
+PARENT = """
+import multiprocessing, time
+from training.search.study import end_with_parent
+
+def work():
+    end_with_parent()
+    print(multiprocessing.current_process().pid, flush=True)
+    time.sleep(60)
+
+if __name__ == "__main__":
+    worker = multiprocessing.get_context("spawn").Process(target=work)
+    worker.start()
+    worker.join()
+"""
+
+
+def test_workers_end_when_the_command_is_killed(tmp_path):
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=environment) as parent:
+        assert parent.stdout is not None
+        worker = int(parent.stdout.readline())
+        os.kill(worker, 0)  # is there
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+        with pytest.raises(ProcessLookupError):
+            for _ in range(300):  # 30 s at most; a moment, usually
+                os.kill(worker, 0)
+                time.sleep(0.1)
