@@ -97,7 +97,7 @@ def played(policy: str, setting: str, scenario: Scenario, cases: Sequence[Case])
         plan_improvement=scenario.rules.plan_improvement,
         objective="cost",
     )
-    (rule,) = make_rules([policy], tuned, judged_by="cost", replan_ms=YARDSTICK_MS)
+    rule: Any = make_rules([policy], tuned, judged_by="cost", replan_ms=YARDSTICK_MS)[0]
     play(rule, cases[:1], scenario, REWARD, measure_latency=False)  # compiles
     begun = time.process_time()
     cost = play(rule, cases, scenario, REWARD, measure_latency=False).kpis["cost"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch as th
@@ -26,7 +28,8 @@ def single(obs: dict, row: int) -> dict[str, np.ndarray]:
 def perturb(model: MaskableDQN) -> None:
     """Last layers start at zero, and every layer before them would be hidden."""
     th.manual_seed(0)
-    for net in (model.q_net, model.policy.q_net_average):
+    nets: tuple[Any, ...] = (model.q_net, model.policy.q_net_average)
+    for net in nets:
         for head in (net.score_head, net.wait_head):
             th.nn.init.normal_(head.weight, std=0.05)
 
@@ -34,10 +37,10 @@ def perturb(model: MaskableDQN) -> None:
 @pytest.fixture(scope="module")
 def states() -> dict[str, np.ndarray]:
     """Every decision of two made-up days of 12 drivers and 40 slots, played by the immediate reward."""
-    bookings = {"num_initial": [40, 40], "num_more": [8, 16]}
+    bookings: dict[str, Any] = {"num_initial": [40, 40], "num_more": [8, 16]}
     reward = RewardFunction.load("v2")
     env = DispatchVecEnv(1, "short_shift", reward, seed=3, num_drivers=12, max_bookings=40, **bookings)
-    observation = env.reset()
+    observation: Any = env.reset()
     seen = []
     for _ in range(48):
         seen.append({key: array.copy() for key, array in observation.items()})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +41,8 @@ def make_model(env, **kwargs) -> MaskableDQN:
 def agreement(model: MaskableDQN, num_steps: int = 40) -> float:
     """Share of the states with a choice in which the model chooses as the rule, on days led by the rule."""
     env, rule = DispatchVecEnv(16, reward_function=RewardFunction.load("v2"), seed=9), rule_class("nearest_driver")()
-    obs, same = env.reset(), []
+    obs: Any = env.reset()
+    same: list[bool] = []
     for _ in range(num_steps):
         ruled = rule.act(env.batch, env.payer)
         has_choice = obs["action_mask"].sum(axis=1) > 1
