@@ -19,7 +19,7 @@ help:
 	@echo "make opponents DATA=trips.csv   re-planners, hindsight and gaps, reduced size (half an hour; resumable)"
 	@echo "make improvement DATA=trips.csv  what plan improvement is worth on real days (minutes)"
 	@echo "make search     hyperparameter searches of V1 and V2, 50 trials each, and their checks (hours; resumable)"
-	@echo "make benchmark  how fast everything is, as ratios measured side by side (20 min): benchmarks.md"
+	@echo "make benchmark  how fast everything is, as ratios measured side by side (15 min): benchmarks.md"
 
 $(VENV)/.run: requirements.txt
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
