@@ -18,8 +18,16 @@ DISTRIBUTIONS: dict[str, BaseDistribution] = {"x": FloatDistribution(0.0, 1.0)}
 
 
 def supply_of(shared, name: str, total: int) -> slots.Supply:
-    with shared.exclusive(name):
-        study = optuna.create_study(storage=shared.storage, study_name=name, direction="maximize", load_if_exists=True)
+    study = None
+    while study is None:
+        try:
+            with shared.exclusive(name):
+                opened = optuna.create_study(
+                    storage=shared.storage, study_name=name, direction="maximize", load_if_exists=True
+                )
+            study = opened
+        except storage.LockLost:  # the server was restarted meanwhile; as `training.search.study.open_study`
+            continue
     return slots.Supply(
         study, shared, total, DISTRIBUTIONS, lambda slot: optuna.samplers.RandomSampler(slots.seed_of(0, slot)), {}
     )
