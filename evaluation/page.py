@@ -74,9 +74,10 @@ def _drawing(evaluation: Evaluation) -> str:
 
     height = _ROW_HEIGHT * (len(rows) + 1)
     zero, best = f"{x(0):.1f}", html.escape(str(evaluation.best_rule))
+    anchor = "end" if x(0) > _WIDTH / 2 else "start"  # towards the middle: a name at the edge would be cut off
     parts = [
         f'<line x1="{zero}" x2="{zero}" y1="0" y2="{height - _ROW_HEIGHT}" stroke="#888" stroke-dasharray="4 3"/>',
-        f'<text x="{zero}" y="{height - 6}" text-anchor="middle">0 = {best}</text>',
+        f'<text x="{zero}" y="{height - 6}" text-anchor="{anchor}">0 = {best}</text>',
     ]
     for i, row in enumerate(rows):
         y = _ROW_HEIGHT * (i + 0.5)
