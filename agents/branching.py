@@ -92,11 +92,16 @@ class BranchSettings:
         ValueError
             For an unknown name or a value out of range.
         """
-        names = [field.name for field in fields(cls)]
-        for name in given:
-            if name not in names:
-                raise ValueError(f"branching: unknown setting '{name}'. Known: {', '.join(names)}.")
+        check_names(cls, given, "branching")
         return cls(**given)
+
+
+def check_names(settings: type, given: dict[str, Any], key: str) -> None:
+    """Refuse names below the YAML key ``key`` that the dataclass ``settings`` doesn't have (ValueError)."""
+    names = [each.name for each in fields(settings)]
+    for name in given:
+        if name not in names:
+            raise ValueError(f"{key}: unknown setting '{name}'. Known: {', '.join(names)}.")
 
 
 class BranchSamples(NamedTuple):

@@ -27,8 +27,7 @@ class Candidates:
     Kept are the ``per_booking`` drivers of each booking with the largest immediate reward (ties by added driving), and
     as many with the least added driving. What the network reads of the whole (the number of feasible pairs, the rivals
     of a pair) stays that of all pairs, so the scores of candidates are those they have among all. Candidates are
-    feasible. That the best pair is one of them isn't certain: it was in each of 188 states of 50 x 200 and 200 x 1000
-    with the shipped agents, with 2 per booking too.
+    feasible. That the best pair is one of them is likely, not certain.
 
     Attributes
     ----------

@@ -12,7 +12,7 @@ from Demonstrations".
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ import numpy.typing as npt
 import torch as th
 from torch.nn import functional as F
 
-from agents.branching import BranchBuffer
+from agents.branching import BranchBuffer, check_names
 from agents.masking import infeasible_value
 from envs.vec_env import DispatchVecEnv
 
@@ -67,13 +67,31 @@ class TeacherSettings:
         ValueError
             For an unknown name or a value out of range.
         """
-        names = [each.name for each in fields(cls)]
-        for name in given:
-            if name not in names:
-                raise ValueError(f"teacher: unknown setting '{name}'. Known: {', '.join(names)}.")
+        check_names(cls, given, "teacher")
         if "rule" not in given:
             raise ValueError("teacher: name the rule to imitate, such as rule: best_reward_with_prices.")
         return cls(**given)
+
+    def make_rule(self) -> Any:
+        """
+        The teacher.
+
+        Raises
+        ------
+        ValueError
+            For an unknown rule, a re-planner (it gives orders past the action, so it can't be asked only) or settings
+            that the rule doesn't have.
+        """
+        from baselines import RULE_NAMES, rule_class  # rules know nothing of agents
+
+        rule = rule_class(self.rule)
+        if self.rule not in RULE_NAMES:
+            raise ValueError(f"teacher: '{self.rule}' is a re-planner. Choose a rule: {', '.join(RULE_NAMES)}.")
+        if not self.settings:
+            return rule()
+        if not hasattr(rule, "space"):
+            raise ValueError(f"teacher: rule '{self.rule}' has no settings. Leave settings out.")
+        return rule(**self.settings)
 
 
 def imitation_loss(q_values: th.Tensor, taught: th.Tensor) -> th.Tensor:
@@ -103,10 +121,8 @@ class Imitation:
     """
 
     def __init__(self, settings: TeacherSettings, env: DispatchVecEnv, **buffer_kwargs: Any) -> None:
-        from baselines import rule_class  # rules know nothing of agents
-
         self.settings, self.env = settings, env
-        self.rule = rule_class(settings.rule)(**settings.settings)
+        self.rule = settings.make_rule()
         self.buffer = BranchBuffer(
             settings.buffer_states,
             env.observation_space,  # type: ignore[arg-type]

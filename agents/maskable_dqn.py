@@ -214,7 +214,9 @@ class MaskableDQN(DQN):
         self.prioritized, self.priority_alpha, self.priority_beta = prioritized, priority_alpha, priority_beta
         self.averaging, self.exploration_decay, self.strict_masks = averaging, exploration_decay, strict_masks
         self.branching, self.teacher = branching, teacher
-        _ = self._branch_settings, self._teacher_settings  # refuse unknown settings at once
+        _, teaching = self._branch_settings, self._teacher_settings  # refuse unknown settings at once
+        if teaching is not None:
+            teaching.make_rule()
         self._imitation: Imitation | None = None
         self._branching: Branching | None = None
         self._has_begun_branching = False

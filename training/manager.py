@@ -141,6 +141,7 @@ class DispatchManager(ExperimentManager):
         teacher = hyperparams.get("teacher")
         if not isinstance(teacher, dict) or "rule" not in teacher or "settings" in teacher:
             return
+        from agents.imitation import TeacherSettings
         from baselines import tuned_settings
         from envs.scenario import Scenario
 
@@ -156,7 +157,14 @@ class DispatchManager(ExperimentManager):
             scenario=scenario.name,
             plan_improvement=scenario.rules.plan_improvement,
         )
-        hyperparams["teacher"] = {**teacher, "settings": dict(tuned.get(teacher["rule"], {}))}
+        settings = dict(tuned.get(teacher["rule"], {}))
+        if not settings and self.verbose > 0:
+            print(f"teacher: nothing was tuned for {teacher['rule']} here; it decides with its defaults.")
+        hyperparams["teacher"] = {**teacher, "settings": settings}
+        try:
+            TeacherSettings.read(hyperparams["teacher"]).make_rule()
+        except ValueError as error:
+            raise SettingsError(str(error)) from error
 
     @staticmethod
     def _check_days(where: str, env_kwargs: dict[str, Any], allowed: range) -> None:

@@ -115,6 +115,9 @@ def test_needs_the_native_batch():
     [
         ({"rule": "nearest_driver", "untl": 0.5}, r"unknown setting 'untl'"),
         ({"until": 0.5}, r"name the rule to imitate"),
+        ({"rule": "nearest_drivr"}, r"unknown policy 'nearest_drivr'. Did you mean 'nearest_driver'"),
+        ({"rule": "replan_search"}, r"'replan_search' is a re-planner"),
+        ({"rule": "nearest_driver", "settings": {"horizon_min": 5.0}}, r"'nearest_driver' has no settings"),
         ({"rule": "nearest_driver", "until": 0.0}, r"until is a share of the training in \(0, 1\], got 0.0"),
     ],
 )

@@ -298,3 +298,12 @@ def test_teacher_without_settings_gets_those_tuned_for_environment_and_reward(tm
     teacher = yaml.safe_load((folder / "Dispatch-v0/resolved.yml").read_text())["hyperparams"]["teacher"]
     tuned = tuned_settings("Dispatch-v0", "v1", scenario="short_shift", plan_improvement=False)
     assert teacher["settings"] == tuned["best_reward_with_prices"]
+
+
+def test_unknown_teacher_is_told_without_a_traceback(tmp_path, capsys):
+    config = write_config(
+        tmp_path, remove=("train_freq", "target_update_interval"), policy="PairPolicy", policy_kwargs={"width": 8}
+    )
+    options = ["--hyperparams", "teacher:{'rule':'nearest_drivr'}", "--algo", "maskable_dqn", "-conf", str(config)]
+    assert train.main([*options, "-f", str(tmp_path / "logs"), "--verbose", "0"]) != 0
+    assert "Did you mean 'nearest_driver'?" in capsys.readouterr().err
