@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from training.manager import DispatchManager
     from training.search.study import Search
 
-DEFAULT_SHARE = 4  # a trial is trained for a quarter of the block's decisions, unless -n says otherwise
+# A trial is trained for this part of the block's decisions, unless -n says otherwise: 6000 for dqn, 100 000 for
+# maskable_dqn, so that 50 trials take a quarter of an hour on two cores.
+DEFAULT_PART = {"dqn": 4, "maskable_dqn": 8}
 DEFAULT_EVALUATIONS = 8
 
 
@@ -39,7 +41,7 @@ def search_of(manager: DispatchManager) -> Search:
     args = manager.args
     name = study_name_of(manager, block)
     folder = folder_of(manager, name)
-    n_timesteps = manager.n_timesteps if manager.n_timesteps > 0 else int(block["n_timesteps"]) // DEFAULT_SHARE
+    n_timesteps = manager.n_timesteps if manager.n_timesteps > 0 else int(block["n_timesteps"]) // DEFAULT_PART[manager.algo]
     search = Search(
         algo=manager.algo,
         env_id=manager.env_name.gym_id,
