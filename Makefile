@@ -5,14 +5,15 @@ BIN := $(VENV)/bin
 # One thread per process is fastest on small networks; two processes use two cores.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help run test test-slow check lint type format benchmark results ablation stability improvement real-days opponents \
-	search clean
+.PHONY: help run test test-slow check lint type format benchmark results operating-day ablation stability improvement \
+	real-days opponents search clean
 
 help:
 	@echo "make run        set up, train V2 with stock DQN, evaluate it against all rules (under 15 min)"
 	@echo "make test       set up, run the tests"
 	@echo "make check      ruff, mypy, tests"
 	@echo "make results    the README's table on the short shift (hours; resumable)"
+	@echo "make operating-day  the README's table on the operating day, V3 (hours; resumable)"
 	@echo "make ablation   what each part of the agent buys, short shift, V2 (hours; resumable)"
 	@echo "make stability  two seeds trained five times longer (hours; resumable)"
 	@echo "make real-days DATA=trips.csv   the README's table on real days (hours; resumable)"
@@ -63,6 +64,9 @@ benchmark: $(VENV)/.solvers
 
 results: $(VENV)/.run
 	$(BIN)/python -m studies.short_shift
+
+operating-day: $(VENV)/.run
+	$(BIN)/python -m studies.operating_day
 
 ablation: $(VENV)/.run
 	$(BIN)/python -m studies.ablation

@@ -5,7 +5,7 @@ A transition says what one action led to, on one day, among all that the day bro
 choice is the difference between actions, and that is small beside the chance. Here several actions of the same state
 are played on, on the same day and under the current policy (`envs.branches.Branches`), and the network learns their
 differences: the chance that they share cancels. After a while each branch is cut off and valued by the network that
-ordinary Q-learning has trained before.
+ordinary Q-learning has trained before, or led on by a rule (``led_ticks``).
 
 Sources: rollouts as policy improvement, Bertsekas, Tsitsiklis and Wu (1997); choosing among rollouts as a learning
 problem, Lagoudakis and Parr (2003), "Reinforcement Learning as Classification"; common random numbers from copied
@@ -22,7 +22,7 @@ import torch as th
 from gymnasium import spaces
 from torch.nn import functional as F
 
-from agents.masking import MASK_KEY, infeasible_value
+from agents.masking import infeasible_value
 from agents.replay import ClockReplayBuffer
 from envs.branches import Branches, Choose, Value
 from envs.vec_env import DispatchVecEnv
@@ -39,6 +39,8 @@ class BranchSettings:
         Share of the training after which branching takes the place of Q-learning.
     horizon_ticks
         Length of a branch in ticks of the clock; 0 plays to the end of the day.
+    led_ticks
+        If not 0, nobody says what the state at the horizon is worth: the teacher's rule plays on for so many ticks.
     every
         Vectorized steps between two looks at the states in play.
     states, actions, random_actions
@@ -50,10 +52,14 @@ class BranchSettings:
         New states for each gradient step.
     batch_size, buffer_states
         States of a gradient step; states kept.
+    min_states
+        States branched before the first gradient step. Few states are learned by heart, and what an agent does then
+        decides which states it sees next.
     """
 
     start: float = 0.4
     horizon_ticks: float = 8.0
+    led_ticks: float = 0.0
     every: int = 2
     states: int = 32
     actions: int = 6
@@ -62,14 +68,20 @@ class BranchSettings:
     states_per_update: float = 20.0
     batch_size: int = 256
     buffer_states: int = 120_000
+    min_states: int = 0
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.start <= 1.0:
             raise ValueError(f"branching: start is a share of the training in [0, 1], got {self.start}.")
-        if self.horizon_ticks < 0.0 or (self.horizon_ticks > 0.0 and self.start == 0.0):
+        if self.led_ticks < 0.0 or (self.led_ticks > 0.0 and self.horizon_ticks == 0.0):
             raise ValueError(
-                f"branching: a horizon needs values learned before: expected start > 0 or horizon_ticks 0, got "
-                f"start={self.start}, horizon_ticks={self.horizon_ticks}."
+                f"branching: the teacher leads on from the horizon: expected led_ticks >= 0 and, with them, "
+                f"horizon_ticks > 0, got led_ticks={self.led_ticks}, horizon_ticks={self.horizon_ticks}."
+            )
+        if self.horizon_ticks < 0.0 or (self.horizon_ticks > 0.0 and self.start == 0.0 and not self.led_ticks):
+            raise ValueError(
+                f"branching: a horizon needs values learned before: expected start > 0, horizon_ticks 0 or led_ticks, "
+                f"got start={self.start}, horizon_ticks={self.horizon_ticks}."
             )
         if not 0 <= self.random_actions < self.actions or self.actions < 2:
             raise ValueError(
@@ -187,15 +199,26 @@ class Branching:
         The native batch that the agent is trained on.
     tick_min, gamma
         Minutes of a tick and discount per tick.
+    leader
+        Rule that plays on from the horizon (``led_ticks``).
     buffer_kwargs
         Passed on to `BranchBuffer` (device, packed).
     """
 
     def __init__(
-        self, settings: BranchSettings, env: DispatchVecEnv, tick_min: float, gamma: float, **buffer_kwargs: Any
+        self,
+        settings: BranchSettings,
+        env: DispatchVecEnv,
+        tick_min: float,
+        gamma: float,
+        leader: Any = None,
+        **buffer_kwargs: Any,
     ) -> None:
+        if settings.led_ticks and leader is None:
+            raise ValueError("branching: led_ticks needs a rule that leads. Name one under teacher.")
         self.settings = settings
         self.horizon_min = settings.horizon_ticks * tick_min or np.inf
+        self.led_min, self.leader = settings.led_ticks * tick_min, leader if settings.led_ticks else None
         self.discount_per_min = gamma ** (1.0 / tick_min)
         self.branches = Branches(env, settings.rows)
         self.buffer = BranchBuffer(
@@ -223,7 +246,7 @@ class Branching:
             The current policy, and what states are worth to it.
         """
         settings = self.settings
-        has_choice = np.flatnonzero(observation[MASK_KEY].sum(axis=1) > 1)
+        has_choice = np.flatnonzero((q_values > infeasible_value(th.float32)).sum(axis=1) > 1)
         if not len(has_choice):
             return 0
         rows = np.random.choice(has_choice, settings.states, replace=len(has_choice) < settings.states)
@@ -237,8 +260,9 @@ class Branching:
 
     def _play(self, choose: Choose, value: Value) -> int:
         horizon_min = self.horizon_min
+        is_valued = np.isfinite(horizon_min) and self.leader is None
         results = self.branches.play(
-            choose, value if np.isfinite(horizon_min) else None, horizon_min, self.discount_per_min
+            choose, value if is_valued else None, horizon_min, self.discount_per_min, self.leader, self.led_min
         )
         first = 0
         for obs, actions, num_tried in self._looks:

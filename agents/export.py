@@ -18,7 +18,7 @@ import numpy as np
 from agents.candidates import Candidates
 from agents.fast import FastPairNetwork
 from agents.maskable_dqn import MaskableDQN
-from agents.masking import MASK_KEY, as_booleans
+from agents.masking import MASK_KEY, as_booleans, mask_as_seen
 from agents.pair_network import PairQNetwork
 
 FORMAT = 1
@@ -30,11 +30,11 @@ class ExportedPolicy:
     """
     Chooses as the model did that was exported, up to the rounding of single precision; answers ``predict`` as it does.
 
-    ``candidates`` is the policy's option of the same name (`agents.policies.PairPolicy`).
+    ``candidates`` is the policy's option of the same name (`agents.policies.PairPolicy`), ``horizon_min`` the model's.
     """
 
-    def __init__(self, network: FastPairNetwork) -> None:
-        self.network = network
+    def __init__(self, network: FastPairNetwork, horizon_min: float | None = None) -> None:
+        self.network, self.horizon_min = network, horizon_min
 
     @property
     def candidates(self) -> Candidates | None:
@@ -65,6 +65,7 @@ class ExportedPolicy:
         if action_masks is not None:
             mask = np.asarray(action_masks).reshape(np.shape(observation[MASK_KEY]))
             observation = {**observation, MASK_KEY: mask}
+        observation = mask_as_seen(observation, horizon_min=self.horizon_min)
         if np.ndim(observation[MASK_KEY]) == 1:
             return np.int64(self._action(observation)), state  # type: ignore[return-value]
         rows = range(len(observation[MASK_KEY]))
@@ -90,7 +91,8 @@ def export(model: MaskableDQN, path: str | Path) -> Path:
         raise ValueError(f"export: expected a model with PairPolicy, got {type(model.policy).__name__}.")
     if path.suffix != ".npz":
         raise ValueError(f"export: expected a path that ends in .npz, got {path}.")
-    settings = json.dumps({"format": FORMAT, **{name: getattr(net, name) for name in KEPT}})
+    kept = {name: getattr(net, name) for name in KEPT}
+    settings = json.dumps({"format": FORMAT, **kept, "horizon_min": model.horizon_min})
     weights = {name: tensor.cpu().numpy() for name, tensor in net.state_dict().items()}
     np.savez(path, allow_pickle=False, **{SETTINGS: np.array(settings)}, **weights)
     return path
@@ -113,7 +115,7 @@ def load(path: str | Path) -> ExportedPolicy:
     if settings["format"] != FORMAT:
         raise ValueError(f"{path}: format {settings['format']}, this version reads {FORMAT}. Export the model anew.")
     kept = {name: settings[name] for name in KEPT}
-    return ExportedPolicy(FastPairNetwork(arrays, **kept, candidates=Candidates()))
+    return ExportedPolicy(FastPairNetwork(arrays, **kept, candidates=Candidates()), settings.get("horizon_min"))
 
 
 def main(argv: list[str] | None = None) -> int:

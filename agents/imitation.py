@@ -21,7 +21,7 @@ import torch as th
 from torch.nn import functional as F
 
 from agents.branching import BranchBuffer, check_names
-from agents.masking import infeasible_value
+from agents.masking import MASK_KEY, infeasible_value
 from envs.vec_env import DispatchVecEnv
 
 TEMPERATURE = 0.1  # of the cross-entropy, in units of Q: a clear choice is one by a few tenths
@@ -135,8 +135,14 @@ class Imitation:
         self.num_states = 0
 
     def ask(self, observation: dict[str, np.ndarray]) -> None:
-        """Let the teacher choose in every row as it stands now, whose observation this is."""
-        self.taught = self.rule.act(self.env.batch, self.env.payer)
+        """
+        Let the teacher choose in every row as it stands now, whose observation this is.
+
+        Where it chooses what isn't among the pupil's actions (a booking beyond its ``horizon_min``), the pupil waits.
+        """
+        taught = self.rule.act(self.env.batch, self.env.payer)
+        is_allowed = observation[MASK_KEY][np.arange(len(taught)), taught] > 0
+        self.taught = np.where(is_allowed, taught, 0)
         ones = np.ones(len(self.taught), np.int32)
         self.buffer.add_states(observation, self.taught[:, None], ones, np.zeros((len(self.taught), 1), np.float32))
         self.num_states += len(self.taught)

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from agents.branching import Branching, BranchSettings, difference_loss
 from agents.fast import FastPairNetwork
 from agents.imitation import Imitation, TeacherSettings, imitation_loss
-from agents.masking import MASK_KEY, MASKINGS, as_booleans, mask_as_seen, random_feasible
+from agents.masking import MASK_KEY, MASKINGS, MAX_HORIZON_MIN, as_booleans, mask_as_seen, random_feasible
 from agents.policies import MaskableMlpPolicy, MaskedPolicy, PairPolicy
 from agents.replay import ClockReplayBuffer, ClockSamples, PrioritizedClockReplayBuffer
 from agents.schedules import FadingSchedule
@@ -112,6 +112,9 @@ class MaskableDQN(DQN):
         choice, target, branches and ``predict`` alike: ``"present"`` by one that allows every pair of a driver and a
         booking that are there, ``"none"`` (flat networks only: the pair network has no row for what isn't there) by one
         that allows everything. An infeasible choice is then the environment's to punish; it acts as wait.
+    horizon_min
+        If given (up to 120), pairs of bookings whose earliest pickup is further ahead are not among the agent's
+        actions: it decides just in time, and with fewer actions that can be told apart. Only with ``"feasible"``.
     teacher
         If given, the settings (`agents.imitation.TeacherSettings`) of a first part of the training in which a rule is
         imitated instead of learning from rewards. Needs the native batch too.
@@ -159,6 +162,7 @@ class MaskableDQN(DQN):
         exploration_final_eps: float = 0.02,
         exploration_decay: float | None = None,
         masking: str = "feasible",
+        horizon_min: float | None = None,
         strict_masks: bool = False,
         max_grad_norm: float = 10.0,
         stats_window_size: int = 100,
@@ -207,16 +211,23 @@ class MaskableDQN(DQN):
             raise ValueError(
                 "MaskableDQN: the pair network has no row for a booking that isn't there. Pass masking='present'."
             )
-        self.masking = masking
+        if horizon_min is not None and (masking != "feasible" or not 0.0 <= horizon_min <= MAX_HORIZON_MIN):
+            raise ValueError(
+                f"MaskableDQN: horizon_min is from 0 to {MAX_HORIZON_MIN:.0f} and goes with masking='feasible', got "
+                f"horizon_min={horizon_min}, masking={masking!r}."
+            )
+        self.masking, self.horizon_min = masking, horizon_min
         self.lr_final_fraction = lr_final_fraction
         self.n_ticks, self.tick_min = n_ticks, tick_min
         self.reward_scale, self.double_q = reward_scale, double_q
         self.prioritized, self.priority_alpha, self.priority_beta = prioritized, priority_alpha, priority_beta
         self.averaging, self.exploration_decay, self.strict_masks = averaging, exploration_decay, strict_masks
         self.branching, self.teacher = branching, teacher
-        _, teaching = self._branch_settings, self._teacher_settings  # refuse unknown settings at once
+        branches, teaching = self._branch_settings, self._teacher_settings  # refuse unknown settings at once
         if teaching is not None:
             teaching.make_rule()
+        elif branches is not None and branches.led_ticks:
+            raise ValueError("branching: led_ticks needs a rule that leads. Name one under teacher.")
         self._imitation: Imitation | None = None
         self._branching: Branching | None = None
         self._has_begun_branching = False
@@ -301,7 +312,10 @@ class MaskableDQN(DQN):
         is_batch = np.ndim(observation[MASK_KEY]) == 2
         if not is_batch:
             observation = {key: np.asarray(value)[np.newaxis] for key, value in observation.items()}
-        return mask_as_seen(observation, self.masking), is_batch
+        return self._as_seen(observation), is_batch
+
+    def _as_seen(self, observation: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return mask_as_seen(observation, self.masking, self.horizon_min)
 
     def _tensors(self, obs: dict[str, np.ndarray]) -> dict[str, th.Tensor]:
         return {key: th.as_tensor(obs[key], device=self.device) for key in self.observation_space.spaces}  # type: ignore[attr-defined]
@@ -309,12 +323,11 @@ class MaskableDQN(DQN):
     def _choose(
         self, observation: Any, net: Any, exploration_rate: float, action_masks: np.ndarray | None = None
     ) -> np.ndarray:
-        obs, is_batch = self._batched(observation)
-        seen = as_booleans(obs[MASK_KEY])
-        mask = seen
+        given = observation
         if action_masks is not None and self.masking == "feasible":
-            mask = as_booleans(action_masks).reshape(seen.shape)
-            obs = {**obs, MASK_KEY: mask}
+            given = {**observation, MASK_KEY: np.asarray(action_masks).reshape(np.shape(observation[MASK_KEY]))}
+        obs, is_batch = self._batched(given)
+        mask = as_booleans(obs[MASK_KEY])
         explores = (
             np.random.random(len(mask)) < exploration_rate if exploration_rate > 0.0 else np.zeros(len(mask), bool)
         )
@@ -337,7 +350,7 @@ class MaskableDQN(DQN):
             with th.inference_mode():
                 actions[asks] = net._predict(self._tensors(obs)).cpu().numpy()
         if self.strict_masks:
-            self._refuse_infeasible(actions, seen)
+            self._refuse_infeasible(actions, np.atleast_2d(as_booleans(observation[MASK_KEY])))
         return actions if is_batch else actions[0]
 
     @staticmethod
@@ -372,7 +385,7 @@ class MaskableDQN(DQN):
 
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, Any]:
         result = super()._setup_learn(*args, **kwargs)
-        self._last_obs = mask_as_seen(cast(dict[str, np.ndarray], self._last_obs), self.masking)
+        self._last_obs = self._as_seen(cast(dict[str, np.ndarray], self._last_obs))
         return result
 
     def _store_transition(
@@ -385,7 +398,7 @@ class MaskableDQN(DQN):
         infos: list[dict[str, Any]],
     ) -> None:
         # SB3 copies the next observation to put terminal observations in; this buffer neither copies nor needs them.
-        new_obs = mask_as_seen(new_obs, self.masking)
+        new_obs = self._as_seen(new_obs)
         replay_buffer.add(self._last_obs, new_obs, buffer_action, reward, dones, infos)
         self._last_obs = new_obs
 
@@ -506,13 +519,12 @@ class MaskableDQN(DQN):
 
         def value(observation: dict[str, np.ndarray]) -> np.ndarray:
             with th.no_grad():
-                seen = mask_as_seen(observation, self.masking)
-                best = self.q_net_target(self._tensors(seen)).max(dim=1).values
+                best = self.q_net_target(self._tensors(self._as_seen(observation))).max(dim=1).values
             return self.reward_scale * best.cpu().numpy()
 
         obs = cast(dict[str, np.ndarray], self._last_obs)
         added = self._branching.look(obs, self.q_values(obs), choose, value)
-        if self._branching.num_states >= settings.batch_size:
+        if self._branching.num_states >= max(settings.batch_size, settings.min_states):
             self._branch_updates_due += added / settings.states_per_update
         losses = []
         while self._branch_updates_due >= 1.0:
@@ -530,7 +542,9 @@ class MaskableDQN(DQN):
     def _begin_branching(self, settings: BranchSettings) -> None:
         """Q-learning ends: its averaged weights go on learning, and stand still in the target network as the value."""
         env = self._native_batch("branching")
-        self._branching = Branching(settings, env, self.tick_min, self.gamma, **self._buffer_kwargs())
+        teaching = self._teacher_settings
+        leader = teaching.make_rule() if teaching is not None else None
+        self._branching = Branching(settings, env, self.tick_min, self.gamma, leader, **self._buffer_kwargs())
         if not self._has_begun_branching:
             learned = self.policy.acting_net.state_dict()
             self.q_net.load_state_dict(learned)

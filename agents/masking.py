@@ -8,10 +8,15 @@ from typing import Any
 import numpy as np
 import torch as th
 
+from envs.observation import BOOKING_FEATURES
+
 MASK_KEY = "action_mask"  # in the Dict observation; 1 = feasible, action 0 (wait) always
 
 
 MASKINGS = ("feasible", "present", "none")
+
+_AHEAD = BOOKING_FEATURES.index("minutes_until_earliest")
+MAX_HORIZON_MIN = 120.0  # what the feature is divided by, and where it is cut off
 
 
 @cache
@@ -31,20 +36,28 @@ def masked_values(q_values: th.Tensor, mask: th.Tensor) -> th.Tensor:
     return q_values.masked_fill(~mask.bool(), infeasible_value(q_values.dtype))
 
 
-def mask_as_seen(obs: dict[str, Any], masking: str) -> dict[str, Any]:
+def mask_as_seen(obs: dict[str, Any], masking: str = "feasible", horizon_min: float | None = None) -> dict[str, Any]:
     """
     The observation with the mask that an agent of this ``masking`` goes by.
 
     Parameters
     ----------
     obs
-        A batch of observations, leading axis B.
+        A batch of observations, leading axis B; or, with ``feasible``, a single one.
     masking
         ``feasible``: the mask as it is. ``present``: every pair of a driver and a booking that are there, feasible or
         not, and wait. ``none``: every action.
+    horizon_min
+        With ``feasible``: pairs of bookings whose earliest pickup is further ahead are left out; None leaves none out.
     """
     if masking == "feasible":
-        return obs
+        if horizon_min is None:
+            return obs
+        mask, bookings = np.array(obs[MASK_KEY]), np.asarray(obs["bookings"])
+        is_near = bookings[..., _AHEAD] <= np.float32(horizon_min / MAX_HORIZON_MIN)
+        pairs = mask[..., 1:].reshape(*is_near.shape[:-1], -1, is_near.shape[-1])
+        pairs &= is_near[..., None, :].astype(mask.dtype)
+        return {**obs, MASK_KEY: mask}
     mask = np.ones_like(np.asarray(obs[MASK_KEY]))
     if masking == "present":
         drivers, bookings = (np.asarray(obs[key])[:, :, 0] > 0 for key in ("drivers", "bookings"))

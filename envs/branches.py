@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from envs.batch import DispatchBatch
+from envs.decisions import step_days
 from envs.vec_env import DispatchVecEnv
 
 Choose = Callable[[dict[str, npt.NDArray[Any]]], npt.NDArray[np.int64]]
@@ -64,7 +65,13 @@ class Branches:
         self.num_waiting += len(rows)
 
     def play(
-        self, choose: Choose, value: Value | None = None, horizon_min: float = np.inf, discount_per_min: float = 1.0
+        self,
+        choose: Choose,
+        value: Value | None = None,
+        horizon_min: float = np.inf,
+        discount_per_min: float = 1.0,
+        leader: Any = None,
+        led_min: float = 0.0,
     ) -> npt.NDArray[np.float64]:
         """
         Play the copies put in so far, each until ``horizon_min`` have passed since its first action or its day is over.
@@ -75,19 +82,24 @@ class Branches:
             Actions for a batch of observations, after the first action of each copy.
         value
             What a state is worth to whoever goes on from it, in the unit of the reward; added to copies that are cut
-            off by the horizon. Needed with a finite horizon.
+            off by the horizon. With a finite horizon, this or ``leader`` is needed.
         horizon_min
             Minutes of the clock.
         discount_per_min
             Factor on what is paid, per minute since the copy began.
+        leader, led_min
+            A rule (``act(batch, payer)``) that plays the copies on from the horizon, for so many minutes. No
+            observation is written for it, which makes its decisions cheap.
 
         Returns
         -------
         float64, shape (copies,)
             What was paid from the first action on, and what the state is worth where the copy was cut off.
         """
-        if value is None and np.isfinite(horizon_min):
-            raise ValueError("branches: a finite horizon needs the value of the states where it cuts off.")
+        if value is None and leader is None and np.isfinite(horizon_min):
+            raise ValueError(
+                "branches: a finite horizon needs the value of the states where it cuts off, or a rule that leads on."
+            )
         count, self.num_waiting = self.num_waiting, 0
         clocks = self.batch.world.clocks
         clocks["is_done"][count:] = 1  # rows not in use stand still
@@ -96,6 +108,7 @@ class Branches:
         returns = np.zeros(count)
         actions = self.actions
         playing = np.arange(count)
+        led: list[npt.NDArray[np.int64]] = []
         while len(playing):
             passed_min = clocks["now_min"][playing] - begun_min[playing]
             self.batch.step(actions)
@@ -107,9 +120,12 @@ class Branches:
             self.payer.price_pairs()
             passed_min = clocks["now_min"][playing] - begun_min[playing]
             is_cut = passed_min >= horizon_min - 1e-9
-            if value is not None and is_cut.any():
+            if is_cut.any():
                 cut = playing[is_cut]
-                returns[cut] += discount_per_min ** passed_min[is_cut] * value(self._observation(cut))
+                if leader is not None:
+                    led.append(cut)  # stands still until all are there
+                elif value is not None:
+                    returns[cut] += discount_per_min ** passed_min[is_cut] * value(self._observation(cut))
                 clocks["is_done"][cut] = 1
                 self.payer.close(cut)
                 playing = playing[~is_cut]
@@ -117,7 +133,36 @@ class Branches:
                     break
             actions[:] = 0
             actions[playing] = choose(self._observation(playing))
+        if led:
+            self._lead(leader, np.concatenate(led), begun_min, horizon_min + led_min, discount_per_min, returns)
         return returns
+
+    def _lead(
+        self,
+        leader: Any,
+        playing: npt.NDArray[np.int64],
+        begun_min: npt.NDArray[np.float64],
+        until_min: float,
+        discount_per_min: float,
+        returns: npt.NDArray[np.float64],
+    ) -> None:
+        """Let the rule play these copies until so many minutes after they began; what is paid is added."""
+        clocks = self.batch.world.clocks
+        clocks["is_done"][playing] = 0
+        self.payer.reopen(playing)
+        while True:
+            passed_min = clocks["now_min"][playing] - begun_min[playing]
+            is_over = passed_min >= until_min - 1e-9
+            clocks["is_done"][playing[is_over]] = 1
+            self.payer.close(playing[is_over])
+            playing, passed_min = playing[~is_over], passed_min[~is_over]
+            if not len(playing):
+                return
+            self.payer.price_pairs()
+            step_days(self.batch.world, leader.act(self.batch, self.payer))
+            returns[playing] += discount_per_min**passed_min * self.payer.pay()[playing]
+            self.num_decisions += len(playing)
+            playing = playing[~self.batch.is_done[playing]]
 
     def _observation(self, rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
         arrays = {

@@ -146,8 +146,12 @@ class Payer:
             mine[at] = theirs[rows]
 
     def close(self, rows: slice | np.ndarray) -> None:
-        """Nothing more will be paid in these rows until ``reset``."""
+        """Nothing more will be paid in these rows until ``reset`` or ``reopen``."""
         self._is_closed[rows] = True
+
+    def reopen(self, rows: slice | np.ndarray) -> None:
+        """Go on paying these rows, which were closed before their day was over and have stood still since."""
+        self._is_closed[rows] = False
 
     def pay(self) -> np.ndarray:
         """

@@ -135,6 +135,16 @@ def test_start_puts_branching_off():
     assert looks[-1][1] > 0
 
 
+def test_nothing_is_learned_from_too_few_states():
+    # SMALL branches 4 states at a look and makes a gradient step for every 8.
+    patient, eager = make_model(min_states=10_000), make_model(min_states=0)
+    for model in (patient, eager):
+        model.learn(640)
+        assert model._branching is not None and model._branching.num_states > 16
+    assert eager.policy.q_net.score_head.weight.abs().max() > 0.0
+    assert patient.policy.q_net.score_head.weight.abs().max() == 0.0
+
+
 def test_values_stand_still_once_branching_begins():
     class Noted(BaseCallback):
         def _on_step(self) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch as th
 
+from agents.branching import Branching
 from agents.imitation import TEMPERATURE, Imitation, TeacherSettings, imitation_loss
 from agents.maskable_dqn import MaskableDQN
 from agents.masking import infeasible_value
@@ -76,6 +77,19 @@ def test_teacher_is_asked_and_leads_every_second_row():
     assert imitation.num_states == 4
 
 
+def test_what_the_pupil_may_not_do_yet_is_taught_as_waiting():
+    env = batch_env(2)
+    obs = env.reset()
+    imitation = Imitation(TeacherSettings(rule="nearest_driver"), env, device="cpu", packed=True)
+    imitation.ask(obs)
+    assert (imitation.taught > 0).all()
+    mask = obs["action_mask"].copy()
+    mask[0, imitation.taught[0]] = 0
+    kept = imitation.taught[1]
+    imitation.ask({**obs, "action_mask": mask})
+    assert imitation.taught.tolist() == [0, kept]
+
+
 def test_pupil_comes_to_choose_as_the_rule():
     model = make_model(batch_env(), teacher=NEAREST)
     before = agreement(model)
@@ -87,10 +101,11 @@ def test_pupil_comes_to_choose_as_the_rule():
     assert agreement(imitated) > before + 0.1
 
 
-def test_branches_may_follow_without_values():
+@pytest.mark.parametrize("ticks", [{"horizon_ticks": 0}, {"horizon_ticks": 2, "led_ticks": 3}])
+def test_branches_may_follow_without_values(ticks):
     branching = {
         "start": 0.5,
-        "horizon_ticks": 0,
+        **ticks,
         "states": 4,
         "actions": 3,
         "random_actions": 1,
@@ -100,6 +115,18 @@ def test_branches_may_follow_without_values():
     model = make_model(batch_env(), teacher=NEAREST, branching={**branching, "batch_size": 16, "states_per_update": 8})
     model.learn(16 * 40, log_interval=None)
     assert model._branching is not None and model._branching.num_states > 0
+
+
+def test_branches_are_led_on_by_the_teacher():
+    model = make_model(batch_env(), branching={"start": 0.0, "horizon_ticks": 2.0, "led_ticks": 3.0}, teacher=NEAREST)
+    settings = model._branch_settings
+    assert settings is not None
+    with pytest.raises(ValueError, match=r"led_ticks needs a rule that leads"):
+        Branching(settings, batch_env(), 5.0, 1.0, device="cpu")
+    with pytest.raises(ValueError, match=r"led_ticks needs a rule that leads"):
+        make_model(batch_env(), branching=model.branching)
+    with pytest.raises(ValueError, match=r"horizon_ticks > 0, got led_ticks=3.0, horizon_ticks=0.0"):
+        make_model(batch_env(), branching={"horizon_ticks": 0.0, "led_ticks": 3.0}, teacher=NEAREST)
 
 
 def test_needs_the_native_batch():

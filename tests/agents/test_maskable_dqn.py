@@ -14,10 +14,14 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecNormalize
 from torch import nn
 
+from agents import export
 from agents.maskable_dqn import MaskableDQN
 from agents.masking import infeasible_value, mask_as_seen, masked_values, random_feasible
 from agents.replay import ClockSamples
 from agents.schedules import FadingSchedule
+from envs.observation import BOOKING_FEATURES
+from envs.vec_env import DispatchVecEnv
+from reward import RewardFunction
 from tests.agents.toy import ToyDispatch
 
 SMALL = {
@@ -162,7 +166,46 @@ def test_agent_without_mask_learns_and_goes_by_no_mask(policy, masking):
     assert free.tolist() == masked.tolist()
 
 
+def test_horizon_leaves_out_what_is_further_ahead():
+    # Two drivers, three bookings whose earliest pickup is 0, 60 and 61 min ahead: feature = minutes / 120.
+    bookings = np.zeros((1, 3, 15), np.float32)
+    bookings[0, :, BOOKING_FEATURES.index("minutes_until_earliest")] = np.array([0.0, 60.0, 61.0]) / 120.0
+    obs = {"bookings": bookings, "action_mask": np.array([[1, 1, 1, 1, 0, 1, 1]], np.int8)}
+    seen = mask_as_seen(obs, horizon_min=60.0)["action_mask"]
+    assert seen.tolist() == [[1, 1, 1, 0, 0, 1, 0]]
+    one = {key: value[0] for key, value in obs.items()}
+    assert mask_as_seen(one, horizon_min=60.0)["action_mask"].tolist() == seen[0].tolist()
+    assert mask_as_seen(obs, horizon_min=120.0)["action_mask"].tolist() == obs["action_mask"].tolist()
+    assert obs["action_mask"].sum() == 6  # the environment's own stays as it is
+
+
+def test_agent_with_a_horizon_decides_on_nothing_further_ahead(tmp_path):
+    ahead = BOOKING_FEATURES.index("minutes_until_earliest")
+    env = DispatchVecEnv(8, "operating_day", RewardFunction.load("v3"), seed=0)
+    model = MaskableDQN("PairPolicy", env, horizon_min=30.0, policy_kwargs={"width": 16}, **SMALL)
+    model.learn(400)
+    model.save(tmp_path / "model.zip")
+    loaded = MaskableDQN.load(tmp_path / "model.zip", device="cpu")
+    exported = export.load(export.export(model, tmp_path / "model.npz"))
+    obs, num_near, num_far = env.reset(), 0, 0
+    for _ in range(60):
+        actions, _ = model.predict(obs, deterministic=True)
+        assert actions.tolist() == loaded.predict(obs, deterministic=True)[0].tolist()
+        assert actions.tolist() == exported.predict(obs)[0].tolist()
+        assigns = np.flatnonzero(actions)
+        slots = (actions[assigns] - 1) % obs["bookings"].shape[1]
+        assert (obs["bookings"][assigns, slots, ahead] <= 0.25).all()
+        num_near += len(assigns)
+        num_far += int((obs["bookings"][:, :, ahead] > 0.25).sum())
+        obs = env.step(actions)[0]
+    assert num_near > 0 and num_far > 0
+
+
 def test_masking_that_cannot_be_is_refused():
+    with pytest.raises(ValueError, match="horizon_min is from 0 to 120"):
+        make_model(horizon_min=180.0)
+    with pytest.raises(ValueError, match="goes with masking='feasible'"):
+        make_model(horizon_min=30.0, masking="present")
     with pytest.raises(ValueError, match="one of feasible, present, none"):
         make_model(masking="some")
     with pytest.raises(ValueError, match="no row for a booking that isn't there"):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from envs.batch import DispatchBatch
 from envs.branches import Branches
 from envs.vec_env import DispatchVecEnv
 from reward import RewardFunction
@@ -122,6 +123,55 @@ def test_branch_is_cut_off_and_valued():
     returns = branches.play(wait, value, horizon_min=10.0, discount_per_min=0.5**0.2)
     assert returns == pytest.approx([-1.0 - 0.5 * 1.0 + 0.25 * 40.0])
     assert len(seen) == 1 and seen[0][0, 0] == pytest.approx(490.0 / 1440.0)
+
+
+class FirstFeasible:
+    """A rule: `first_feasible`, from the world instead of the observation."""
+
+    def act(self, batch: DispatchBatch, payer: Any) -> np.ndarray:
+        feasible = batch.world.pairs["is_feasible"].reshape(batch.batch_size, -1) == 1
+        return np.where(feasible.any(axis=1), 1 + feasible.argmax(axis=1), 0)
+
+
+def test_rule_leads_on_and_is_paid_for_it():
+    # Who chooses is the same before the horizon and behind it, so wherever it lies the whole day is paid the same; some
+    # copies pass it many decisions before others.
+    env = DispatchVecEnv(3, reward_function=V2, seed=5)
+    env.reset()
+    rows, actions = [], []
+    for row in range(3):
+        for action in np.flatnonzero(env.batch.observation["action_mask"][row]):
+            rows.append(row)
+            actions.append(int(action))
+    branches = Branches(env, num_rows=len(rows) + 2)
+    branches.put(rows, actions)
+    whole = branches.play(first_feasible)
+    assert len(set(np.round(whole, 6))) > 3
+    for horizon_min in (5.0, 30.0):
+        branches.put(rows, actions)
+        led = branches.play(first_feasible, horizon_min=horizon_min, leader=FirstFeasible(), led_min=np.inf)
+        assert led == pytest.approx(whole, abs=1e-9)
+
+
+def test_rule_leads_for_as_long_as_asked():
+    # Waiting costs 1 at every tick with a feasible pair. The agent waits at 08:00 and 08:05, the rule from 08:10 on.
+    day = line_day([booking("b0", (1.0, 2.0), (480.0, 600.0))], [driver("d0", 0.0)])
+    env = DispatchVecEnv(1, "paratransit", V2, day_list=[day], num_drivers=1, max_bookings=2, plan_improvement=False)
+    env.reset()
+    branches = Branches(env, num_rows=2)
+
+    def wait(observation: dict[str, np.ndarray]) -> np.ndarray:
+        return np.zeros(len(observation["clock"]), np.int64)
+
+    class Waiter:
+        def act(self, batch: DispatchBatch, payer: Any) -> np.ndarray:
+            return np.zeros(batch.batch_size, np.int64)
+
+    for led_min, paid, now_min in ((0.0, -2.0, 490.0), (5.0, -3.0, 495.0), (20.0, -6.0, 510.0)):
+        branches.put([0], [0])
+        returns = branches.play(wait, horizon_min=10.0, leader=Waiter(), led_min=led_min)
+        assert returns == pytest.approx([paid])
+        assert branches.batch.world.clocks["now_min"][0] == now_min
 
 
 def test_horizon_without_values_is_refused():

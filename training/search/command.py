@@ -41,7 +41,8 @@ def search_of(manager: DispatchManager) -> Search:
     args = manager.args
     name = study_name_of(manager, block)
     folder = folder_of(manager, name)
-    n_timesteps = manager.n_timesteps if manager.n_timesteps > 0 else int(block["n_timesteps"]) // DEFAULT_PART[manager.algo]
+    part = int(block["n_timesteps"]) // DEFAULT_PART[manager.algo]
+    n_timesteps = manager.n_timesteps if manager.n_timesteps > 0 else part
     search = Search(
         algo=manager.algo,
         env_id=manager.env_name.gym_id,

@@ -1,0 +1,125 @@
+"""
+The README's table on the operating day: ``python -m studies.operating_day`` (``make operating-day``).
+
+Trains `maskable_dqn` with five seeds on V3 at loads 1.5 to 2.5, fleets of 3 to 6 drivers and plan improvement off, and
+lets the last models and all rules play report days at load 2: at the size of the trained fleets, and unchanged at
+10 x 30, 20 x 60 and 50 x 200, plan improvement off and on. The rules, too, are at the large fleets as they were tuned
+at 4 x 30. Can be stopped at any time: the same command goes on where it was. Ends with ``table.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from studies.jobs import ROOT, latest_run, run_all, train_job
+
+SEEDS = (1, 2, 3, 4, 5)
+TRAIN = ("--reward", "v3", "--env", "DispatchDay-v0", "--eval-freq", "100000", "--no-save-replay-buffer")
+LOAD = 2.0
+
+
+class Size(NamedTuple):
+    """Drivers, slots, and report days played."""
+
+    drivers: int
+    slots: int
+    days: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.drivers}x{self.slots}"
+
+
+SIZES = (Size(4, 30, 500), Size(10, 30, 200), Size(20, 60, 100), Size(50, 200, 30))
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS), help="training seeds; default: 1 to 5")
+    parser.add_argument("--models", nargs="+", default=[], help="evaluate these, and train nothing")
+    parser.add_argument("--days", type=int, help="report days of every size; default: 500, 200, 100, 30")
+    parser.add_argument("--jobs", type=int, help="runs side by side; default: one per core")
+    parser.add_argument("--folder", type=Path, default=Path("logs/operating-day"), help="default: logs/operating-day")
+    parser.add_argument(
+        "--output", type=Path, default=Path("results/operating-day"), help="default: results/operating-day"
+    )
+    args = parser.parse_args(argv)
+
+    models = args.models or train(args.seeds, args.folder, args.jobs)
+    sizes = SIZES if args.days is None else [size._replace(days=args.days) for size in SIZES]
+    for size in sizes:
+        for improvement in ("off", "on"):
+            command = [sys.executable, "evaluate.py", "--env", "DispatchDay-v0", "--reward", "v3", "--no-latency"]
+            command += ["--env-kwargs", f"load:{LOAD}", "--plan-improvement", improvement]
+            command += ["--num-drivers", str(size.drivers), "--max-bookings", str(size.slots)]
+            command += ["--episodes", str(size.days), "--compare-baseline", "--last", "--model", *models]
+            subprocess.run([*command, "--output", str(args.output / name_of(size, improvement))], cwd=ROOT, check=True)
+    table = markdown(args.output, sizes)
+    (args.output / "table.md").write_text(table)
+    print(f"{table}\nResults: {args.output / 'table.md'}")
+    return 0
+
+
+def train(seeds: list[int], folder: Path, num_jobs: int | None) -> list[str]:
+    """Run folders of the trained seeds."""
+    jobs = []
+    for seed in seeds:
+        name = f"maskable_dqn-seed{seed}"
+        jobs.append(train_job(name, folder / name, [*TRAIN, "--seed", str(seed)]))
+    run_all(jobs, folder, num_jobs)
+    runs = [latest_run(folder / f"maskable_dqn-seed{seed}") for seed in seeds]
+    return [str(run) for run in runs if run is not None]
+
+
+def name_of(size: Size, improvement: str) -> str:
+    return f"{size.name}-improvement-{improvement}"
+
+
+def markdown(folder: Path, sizes: Any = SIZES) -> str:
+    """A line per size and setting of plan improvement: the agent, the best rule, and what each does to service."""
+    lines = [
+        "| world | agent, V3 a day | best rule | difference, 95 % | lost %, agent / rule | late %, agent / rule "
+        "| km a trip, agent / rule |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for size in sizes:
+        for improvement in ("off", "on"):
+            result = json.loads((folder / name_of(size, improvement) / "evaluation.json").read_text())
+            lines.append(line_of(f"{size.name}, improvement {improvement}, {size.days} days", result))
+    return "\n".join(lines) + "\n"
+
+
+def line_of(world: str, result: dict[str, Any]) -> str:
+    policies, rule = result["policies"], result["best_rule"]
+    agent = next(name for kind in ("pool", "model") for name, one in policies.items() if one["kind"] == kind)
+    found = next(
+        one
+        for one in result["comparisons"]
+        if one["policy"] == agent and one["against"] == rule and one["metric"] == result["objective"]
+    )
+
+    def both(key: str, form: str, factor: float = 1.0) -> str:
+        return " / ".join(f"{factor * policies[name]['kpis'][key]:{form}}" for name in (agent, rule))
+
+    lost = " / ".join(
+        f"{100.0 * policies[name]['kpis']['num_lost'] / policies[name]['kpis']['num_bookings']:.2f}"
+        for name in (agent, rule)
+    )
+    cells = (
+        f"{policies[agent]['objective_mean']:.0f}",
+        f"{rule} {policies[rule]['objective_mean']:.0f}",
+        f"{found['mean_difference']:+.0f} [{found['ci_low']:+.0f}, {found['ci_high']:+.0f}]",
+        lost,
+        both("late_share_5", ".1f", 100.0),
+        both("km_per_served_trip", ".2f"),
+    )
+    return f"| {world} | {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""The study of the operating day: its table from made-up results, and settings that train.py takes."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+
+import custom_envs  # noqa: F401 - registers the algorithms
+from agents.branching import BranchSettings
+from agents.imitation import TeacherSettings
+from studies import operating_day
+from studies.operating_day import Size, markdown, name_of
+from training.settings import check_hyperparams, find_config, read_block
+
+
+def evaluation(rule_margin: float) -> dict:
+    """Two seeds of an agent, pooled, and two rules; 100 bookings a day."""
+
+    def policy(kind: str, margin: float, num_lost: float, late: float, km: float, **more) -> dict:
+        kpis = {"num_bookings": 100.0, "num_lost": num_lost, "late_share_5": late, "km_per_served_trip": km}
+        return {"kind": kind, "objective_mean": margin, "kpis": kpis, **more}
+
+    found = {"metric": "reward", "mean_difference": 40.4, "ci_low": 9.6, "ci_high": 71.0}
+    return {
+        "objective": "reward",
+        "best_rule": "nearest_driver",
+        "policies": {
+            "agent, 2 seeds": policy("pool", rule_margin + 40.4, 1.25, 0.1234, 11.0, members=["one", "two"]),
+            "one": policy("model", rule_margin, 1.0, 0.1, 11.0),
+            "two": policy("model", rule_margin, 1.5, 0.1, 11.0),
+            "nearest_driver": policy("rule", rule_margin, 2.0, 0.2, 12.5),
+            "wait_for_ever": policy("rule", -900.0, 100.0, 0.0, 0.0),
+        },
+        "comparisons": [
+            {"policy": "agent, 2 seeds", "against": "wait_for_ever", **found, "mean_difference": 999.0},
+            {"policy": "one", "against": "nearest_driver", **found, "mean_difference": 888.0},
+            {"policy": "agent, 2 seeds", "against": "nearest_driver", **found, "metric": "cost"},
+            {"policy": "agent, 2 seeds", "against": "nearest_driver", **found},
+        ],
+    }
+
+
+def test_table_shows_the_pool_beside_the_best_rule(tmp_path):
+    size = Size(4, 30, 500)
+    for improvement, margin in (("off", 900.0), ("on", 1000.0)):
+        folder = tmp_path / name_of(size, improvement)
+        folder.mkdir()
+        (folder / "evaluation.json").write_text(json.dumps(evaluation(margin)))
+    _, _, off, on = markdown(tmp_path, [size]).splitlines()
+    # lost: 1.25 and 2 of 100 bookings; late: 12.34 and 20 %
+    assert off == (
+        "| 4x30, improvement off, 500 days | 940 | nearest_driver 900 | +40 [+10, +71] | 1.25 / 2.00 | 12.3 / 20.0 "
+        "| 11.00 / 12.50 |"
+    )
+    assert on.startswith("| 4x30, improvement on, 500 days | 1040 | nearest_driver 1000 |")
+
+
+def test_every_world_is_played_by_the_same_models(tmp_path, monkeypatch):
+    commands: list[list[str]] = []
+    monkeypatch.setattr(operating_day.subprocess, "run", lambda command, **_: commands.append(command))
+    monkeypatch.setattr(operating_day, "markdown", lambda *_: "table")
+    assert operating_day.main(["--models", "v3-operating-day", "--days", "7", "--output", str(tmp_path)]) == 0
+    worlds = {
+        (given["--num-drivers"], given["--max-bookings"], given["--plan-improvement"])
+        for given in map(dict, map(pairwise, commands))
+    }
+    sizes = [("4", "30"), ("10", "30"), ("20", "60"), ("50", "200")]
+    assert worlds == {(*size, improvement) for size in sizes for improvement in ("off", "on")}
+    assert all(command[command.index("--episodes") + 1] == "7" for command in commands)
+    assert all(command[command.index("--model") + 1] == "v3-operating-day" for command in commands)
+
+
+def test_settings_of_both_environments_are_known():
+    path = find_config("v3", "maskable_dqn")
+    for env in ("DispatchDay-v0", "Dispatch-v0"):
+        name, block = read_block(path, env, fall_back=False)
+        check_hyperparams(block, "maskable_dqn", name)
+        BranchSettings.read(block["branching"])
+        if "teacher" in block:
+            TeacherSettings.read(block["teacher"]).make_rule()
