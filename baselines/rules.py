@@ -219,6 +219,7 @@ class _PricedRule(TunableRule):
         {**_FREE, "horizon_min": 60.0},  # the same just in time
         {**_FREE, "horizon_min": 30.0},
         {**_FREE, "horizon_min": 60.0, "price_occupied_min": 1.0, "price_occupied_end_min": 1.0},
+        {**_FREE, "horizon_min": 30.0, "price_occupied_min": 0.5, "price_occupied_end_min": 0.5},
     )
 
     def __init__(self, **settings: float) -> None:
