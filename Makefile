@@ -13,7 +13,7 @@ help:
 	@echo "make test       set up, run the tests"
 	@echo "make check      ruff, mypy, tests"
 	@echo "make results    the README's table on the short shift (hours; resumable)"
-	@echo "make operating-day  the README's table on the operating day, V3 (hours; resumable)"
+	@echo "make operating-day  agent and rules on the operating day, V3, four fleet sizes (hours; resumable)"
 	@echo "make ablation   what each part of the agent buys, short shift, V2 (hours; resumable)"
 	@echo "make stability  two seeds trained five times longer (hours; resumable)"
 	@echo "make real-days DATA=trips.csv   the README's table on real days (hours; resumable)"

@@ -201,8 +201,10 @@ class Evaluation:
         if not others:
             return f"{self.best_rule} has a mean {objective} of {self._mean_of_best()} on {days}; nothing else played."
         second = min(others, key=lambda row: -sign * row.interval.mean)
+        # A re-planner is no simple rule, and may be ahead of the best of these.
+        place = "beaten by" if sign * second.interval.mean > 0 else "ahead of"
         return (
-            f"{self.best_rule} is the best rule with a mean {objective} of {self._mean_of_best()} on {days}, ahead of "
+            f"{self.best_rule} is the best rule with a mean {objective} of {self._mean_of_best()} on {days}, {place} "
             f"{second.policy} by {self._by(second)}."
         )
 

@@ -1,5 +1,5 @@
 """
-The README's table on the operating day: ``python -m studies.operating_day`` (``make operating-day``).
+The agent and the rules on the operating day: ``python -m studies.operating_day`` (``make operating-day``).
 
 Trains `maskable_dqn` with five seeds on V3 at loads 1.5 to 2.5, fleets of 3 to 6 drivers and plan improvement off, and
 lets the last models and the strong rules play report days at load 2: at 4 x 30, the environment's own size, and
@@ -21,7 +21,7 @@ from studies.jobs import ROOT, latest_run, run_all, train_job
 SEEDS = (1, 2, 3, 4, 5)
 TRAIN = ("--reward", "v3", "--env", "DispatchDay-v0", "--eval-freq", "100000", "--no-save-replay-buffer")
 LOAD = 2.0
-# The others are beaten by these everywhere, and some take long at 50 x 200.
+# Those that came first or near it in some world; others take long at 50 x 200.
 RULES = (
     "best_immediate_reward",
     "insertion_just_in_time",

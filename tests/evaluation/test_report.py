@@ -86,6 +86,23 @@ def test_one_sentence_says_who_wins_and_whether_that_is_significant(days, gain, 
     assert ", significant)" in verdict
 
 
+@pytest.mark.parametrize(("gain", "says"), [(30.0, "beaten by replan_search"), (-30.0, "ahead of replan_search")])
+def test_a_replanner_may_be_ahead_of_the_best_rule(days, gain, says):
+    rules = [played("weak_rule", days - 100), played("nearest_driver", days), played("replan_search", days + gain)]
+    evaluation = Evaluation(
+        env_id="Dispatch-v0",
+        scenario="short_shift",
+        reward="v2",
+        objective="reward",
+        rules=rules,
+        models=[],
+        replanners=["replan_search"],
+    )
+    # the best simple rule is what everybody is compared with; whoever is first otherwise stands at +30 or -30
+    assert evaluation.best_rule == "nearest_driver"
+    assert f"{says} by 30.0 = 3." in evaluation.verdict()
+
+
 def test_a_difference_within_the_noise_is_not_called_significant(days):
     assert "not significant" in evaluation_of(days, 0.0).verdict()
 
