@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from agents.branching import Branching, BranchSettings, difference_loss
 from agents.fast import FastPairNetwork
-from agents.imitation import Imitation, TeacherSettings, imitation_loss
+from agents.imitation import Imitation, TeacherSettings, imitation_loss, taught_actions
 from agents.masking import MASK_KEY, MASKINGS, MAX_HORIZON_MIN, as_booleans, mask_as_seen, random_feasible
 from agents.policies import MaskableMlpPolicy, MaskedPolicy, PairPolicy
 from agents.replay import ClockReplayBuffer, ClockSamples, PrioritizedClockReplayBuffer
@@ -36,6 +36,17 @@ def reward_bound(env: VecEnv | None, default: float = 1.0) -> float:
     except AttributeError:
         return default
     return float(payer.function.bound) if payer is not None else default
+
+
+def shown_prices(env: VecEnv | None) -> dict[str, float] | None:
+    """The prices that the environment shows pairs corrected by (``reward.RewardFunction.prices``); None without."""
+    if env is None:
+        return None
+    try:
+        payer = env.get_attr("payer", indices=[0])[0]
+    except AttributeError:
+        return None
+    return None if payer is None or payer.function.prices is None else dict(payer.function.prices.settings)
 
 
 def move_towards(followers: Sequence[th.Tensor], leaders: Sequence[th.Tensor], share: float) -> None:
@@ -217,6 +228,7 @@ class MaskableDQN(DQN):
                 f"horizon_min={horizon_min}, masking={masking!r}."
             )
         self.masking, self.horizon_min = masking, horizon_min
+        self.prices = shown_prices(self.env)  # what was shown in training; whoever evaluates shows the same
         self.lr_final_fraction = lr_final_fraction
         self.n_ticks, self.tick_min = n_ticks, tick_min
         self.reward_scale, self.double_q = reward_scale, double_q
@@ -230,6 +242,7 @@ class MaskableDQN(DQN):
             raise ValueError("branching: led_ticks needs a rule that leads. Name one under teacher.")
         self._imitation: Imitation | None = None
         self._branching: Branching | None = None
+        self._kept_teacher: Any = None  # asked beside the branches
         self._has_begun_branching = False
         self._branch_calls, self._branch_updates_due = 0, 0.0
         if issubclass(self.policy_class, PairPolicy):
@@ -523,15 +536,24 @@ class MaskableDQN(DQN):
             return self.reward_scale * best.cpu().numpy()
 
         obs = cast(dict[str, np.ndarray], self._last_obs)
-        added = self._branching.look(obs, self.q_values(obs), choose, value)
+        teaching = self._teacher_settings
+        keeps = 0.0 if teaching is None else teaching.keeps
+        taught = None
+        if keeps:
+            assert self._kept_teacher is not None
+            taught = taught_actions(self._kept_teacher, self._native_batch("imitation"), obs)
+        added = self._branching.look(obs, self.q_values(obs), choose, value, taught)
         if self._branching.num_states >= max(settings.batch_size, settings.min_states):
             self._branch_updates_due += added / settings.states_per_update
         losses = []
         while self._branch_updates_due >= 1.0:
             self._branch_updates_due -= 1.0
             batch = self._branching.buffer.sample_states(settings.batch_size)
-            q_values = self.q_net(batch.observations).gather(1, batch.actions)
-            loss = difference_loss(q_values, batch.returns / self.reward_scale, batch.is_tried)
+            q_values = self.q_net(batch.observations)
+            returns = batch.returns / self.reward_scale
+            loss = difference_loss(q_values.gather(1, batch.actions), returns, batch.is_tried)
+            if keeps:
+                loss = loss + keeps * imitation_loss(q_values, batch.taught)
             self._descend(loss)
             losses.append(loss.detach())
         if losses:
@@ -543,7 +565,7 @@ class MaskableDQN(DQN):
         """Q-learning ends: its averaged weights go on learning, and stand still in the target network as the value."""
         env = self._native_batch("branching")
         teaching = self._teacher_settings
-        leader = teaching.make_rule() if teaching is not None else None
+        leader = self._kept_teacher = teaching.make_rule() if teaching is not None else None
         self._branching = Branching(settings, env, self.tick_min, self.gamma, leader, **self._buffer_kwargs())
         if not self._has_begun_branching:
             learned = self.policy.acting_net.state_dict()
@@ -588,5 +610,14 @@ class MaskableDQN(DQN):
         return super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
 
     def _excluded_save_params(self) -> list[str]:
-        own = ["_last_obs", "_last_original_obs", "_online", "_target", "_average", "_branching", "_imitation"]
+        own = [
+            "_last_obs",
+            "_last_original_obs",
+            "_online",
+            "_target",
+            "_average",
+            "_branching",
+            "_imitation",
+            "_kept_teacher",
+        ]
         return [*super()._excluded_save_params(), *own]

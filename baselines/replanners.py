@@ -14,7 +14,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from baselines import planning
-from baselines.kernels import load_half_hours
 from baselines.policy import IntArray
 from baselines.rules import TunableRule
 from baselines.solvers import OrTools, PyVrp, RoutingProblem, Solver, Vroom
@@ -22,6 +21,7 @@ from envs.compiled import jit
 from envs.decisions import refresh
 from envs.plans import has_room, insert_trip, remove_open
 from envs.records import World
+from reward.prices import load_half_hours
 from reward.weights import WEIGHTS_DTYPE
 
 DEFAULT_LIMIT_MS = 100.0  # per decision

@@ -10,8 +10,8 @@ import numpy as np
 
 from baselines import kernels
 from baselines.policy import IntArray, Policy
+from reward.prices import NO_LIMIT_MIN, PairPrices
 
-NO_LIMIT_MIN = 1e9  # [min] a horizon that lets every booking and every driver through
 WHOLE_DAY_MIN = 780.0  # [min] 06:00-19:00: the largest horizon that is searched
 
 
@@ -224,21 +224,7 @@ class _PricedRule(TunableRule):
 
     def __init__(self, **settings: float) -> None:
         super().__init__(**settings)
-        values = tuple(self._settings.get(name, self._settings.get(f"price_{name}", 0.0)) for name in _PRICE_FIELDS)
-        self._prices = np.array([values], kernels.PRICES)[0]
-        self._scores = np.empty((0, 0, 0))
-        self._thresholds = np.empty(0)
-
-    def _score(self, batch: Any, payer: Any) -> None:
-        shape = (batch.batch_size, batch.num_drivers, batch.max_bookings)
-        if self._scores.shape != shape:
-            self._scores = np.empty(shape)
-            self._thresholds = np.empty(batch.batch_size)
-        kernels.price_pairs(batch.world, payer.pair_value, self._prices, self._scores)
-        kernels.thresholds(batch.world, self._prices, self._thresholds)
-
-
-_PRICE_FIELDS = kernels.PRICES.names or ()
+        self._prices = PairPrices(self._settings)
 
 
 class BestRewardWithPrices(_PricedRule):
@@ -254,8 +240,8 @@ class BestRewardWithPrices(_PricedRule):
 
     def act(self, batch: Any, payer: Any = None) -> IntArray:
         actions = np.zeros(batch.batch_size, np.int64)
-        self._score(batch, payer)
-        kernels.best_pairs(batch.world, self._scores, self._thresholds, actions)
+        scores, thresholds = self._prices.score(batch.world, payer.pair_value)
+        kernels.best_pairs(batch.world, scores, thresholds, actions)
         return actions
 
 
@@ -273,8 +259,8 @@ class MatchingWithPrices(_PricedRule):
 
     def act(self, batch: Any, payer: Any = None) -> IntArray:
         actions = np.zeros(batch.batch_size, np.int64)
-        self._score(batch, payer)
-        kernels.matched_pairs(batch.world, self._scores, self._thresholds, self._prices["order_slack_min"], actions)
+        scores, thresholds = self._prices.score(batch.world, payer.pair_value)
+        kernels.matched_pairs(batch.world, scores, thresholds, self._settings["order_slack_min"], actions)
         return actions
 
 

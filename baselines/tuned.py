@@ -85,8 +85,10 @@ def tuned_settings(
     """
     Tuned values per rule name for this world and objective; empty when nothing was tuned for them.
 
-    Rules that choose without a reward share what was found under any reward with the same objective ``cost``.
+    Rules that choose without a reward share what was found under any reward with the same objective ``cost``. A file of
+    weights goes by its name without folder and ending, as in hyperparams/.
     """
+    reward = None if reward is None else Path(reward).stem
     found: dict[str, dict[str, float]] = {}
     for entry in read_tuned(path):
         if (entry.env_id, entry.scenario, entry.plan_improvement, entry.objective) != (

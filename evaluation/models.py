@@ -6,6 +6,7 @@ import inspect
 import json
 import warnings
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -219,7 +220,7 @@ def load_policy(run: Run, env: Any) -> ModelPolicy:
             model = load_for(run.path, env, device="cpu", buffer_size=1)
         except ValueError as error:
             raise ModelError(f"--model {run.path}: {problem} ({error})") from error
-    return ModelPolicy(run.name, model, own_reward(run, env))
+    return ModelPolicy(run.name, model, own_reward(run, env, getattr(model, "prices", None)))
 
 
 def normalizes_observations(settings: dict[str, Any]) -> bool:
@@ -228,23 +229,26 @@ def normalizes_observations(settings: dict[str, Any]) -> bool:
     return normalize.get("norm_obs", True) if isinstance(normalize, dict) else bool(normalize)
 
 
-def own_reward(run: Run, env: Any) -> Any:
+def own_reward(run: Run, env: Any, prices: Mapping[str, float] | None = None) -> Any:
     """
     The reward function that the model saw in training, when that isn't the one of ``env``; else None.
 
-    What a pair would pay at once is part of the model's observation, whatever the evaluation pays.
+    What a pair would pay at once, with ``prices`` corrected by them, is part of the model's observation, whatever the
+    evaluation pays.
     """
     trained_on = run.settings.get("reward")
     payer = env.payer if hasattr(env, "payer") else None
-    if trained_on is None or payer is None:
+    if payer is None or (trained_on is None and prices is None):
         return None
-    from reward import RewardFunction
+    from reward import PairPrices, RewardFunction
 
+    if trained_on is None:
+        return RewardFunction(payer.function.weights, None if prices is None else PairPrices(prices))
     try:
-        function = RewardFunction.load(trained_on)
+        function = RewardFunction.load(trained_on, prices=prices)
     except (ValueError, OSError) as error:
         raise ModelError(f"--model {run.path}: the reward it was trained on can't be read: {error}") from error
-    return None if function.weights == payer.function.weights else function
+    return None if function.shows_as(payer.function) else function
 
 
 def misfit(observation_space: spaces.Space[Any], action_space: spaces.Space[Any], env: Any) -> str | None:

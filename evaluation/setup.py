@@ -116,10 +116,19 @@ def cases_from_folders(folders: Sequence[str], days: str | None, scenario: Scena
             holds = f"service days {there[0]} to {there[-1]}" if there else "no day with a number"
             raise SetupError(f"--days-from {folder}: it holds {holds}, none of --days {days}.")
         for number, day in chosen:
-            label = day.label if len(folders) == 1 else f"{Path(folder).name}/{day.label}"
+            label = day.label if len(folders) == 1 else f"{short_name(folder, folders)}/{day.label}"
             cluster = day.label if number is None else str(number)
             cases.append(Case(day, label, cluster, len(day.unservable(max_lateness_min))))
     return cases
+
+
+def short_name(folder: str, folders: Sequence[str]) -> str:
+    """As many of the last parts of the path as tell ``folder`` from the others of ``folders``."""
+    parts = Path(folder).parts
+    for count in range(1, len(parts)):
+        if sum(Path(other).parts[-count:] == parts[-count:] for other in folders) == 1:
+            return "/".join(parts[-count:])
+    return str(folder)
 
 
 def check_sizes(cases: Sequence[Case], scenario: Scenario) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from reward.describe import describe
 from reward.log_terms import episode_terms
 from reward.payer import Payer, RewardFunction
+from reward.prices import PairPrices
 from reward.terms import END_TERMS, STEP_TERMS, TERM_NAMES, TRIP_TERMS
 from reward.weights import VERSIONS, Weights, load_weights
 from reward.wrappers import RewardV1, RewardV2, RewardV3, RewardWrapper
@@ -20,6 +21,7 @@ __all__ = [
     "TERM_NAMES",
     "TRIP_TERMS",
     "VERSIONS",
+    "PairPrices",
     "Payer",
     "RewardFunction",
     "RewardV1",

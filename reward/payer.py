@@ -12,6 +12,7 @@ import numpy as np
 
 from envs.records import World
 from reward.limits import check_losing_never_pays, pair_bound
+from reward.prices import SCORE_BOUND, PairPrices
 from reward.terms import TERM_NAMES, TRIP_TERMS, pay_rows, price_rows
 from reward.weights import Weights, load_weights
 
@@ -44,22 +45,29 @@ class RewardFunction:
     name, weights
         "V2", "V2*" with single weights changed; the checked weights.
     bound
-        What a pair's value is divided by in ``pair_reward`` (see ``limits.pair_bound``).
+        What a pair's value is divided by in ``pair_reward`` (see ``limits.pair_bound``; with prices ``SCORE_BOUND``).
+    prices
+        If given, pairs and waiting are *shown* corrected by these prices (``reward.prices``); what is paid stays.
     term_names
         The terms that this version can pay, in the order of ``TERM_NAMES``.
     """
 
-    def __init__(self, weights: Weights) -> None:
+    def __init__(self, weights: Weights, prices: PairPrices | None = None) -> None:
         check_losing_never_pays(weights)
-        self.weights = weights
+        self.weights, self.prices = weights, prices
         self.name = weights.name
-        self.bound = pair_bound(weights)
+        self.bound = pair_bound(weights) if prices is None else SCORE_BOUND
         self.term_names = tuple(
             term for term in TERM_NAMES if any(weights[weight] != 0.0 for weight in _WEIGHTS_OF_TERM.get(term, (term,)))
         )
 
     @classmethod
-    def load(cls, version: str | Path, weights: str | Path | Mapping[str, Any] | None = None) -> RewardFunction:
+    def load(
+        cls,
+        version: str | Path,
+        weights: str | Path | Mapping[str, Any] | None = None,
+        prices: Mapping[str, float] | None = None,
+    ) -> RewardFunction:
         """
         Read a version.
 
@@ -69,12 +77,24 @@ class RewardFunction:
             "v1", "v2", "v3", or the path of a YAML file.
         weights
             A YAML file to read instead, or single weights to change, ``{"idle_wait": 0.0}``.
+        prices
+            Settings of `reward.prices.PairPrices`.
+
+        Raises
+        ------
+        ValueError
+            For an unknown version, weight or price.
         """
+        shown = None if prices is None else PairPrices(prices)
         if weights is None:
-            return cls(load_weights(version))
+            return cls(load_weights(version), shown)
         if isinstance(weights, (str, Path)):
-            return cls(load_weights(weights))
-        return cls(load_weights(version).replaced(weights))
+            return cls(load_weights(weights), shown)
+        return cls(load_weights(version).replaced(weights), shown)
+
+    def shows_as(self, other: RewardFunction) -> bool:
+        """Whether an agent would see the same ``pair_reward`` from both."""
+        return self.weights == other.weights and self.prices == other.prices
 
     def attach(self, batch: HoldsWorld) -> Payer:
         """A payer for the days of ``batch``."""
@@ -101,7 +121,8 @@ class Payer:
         float64, shape (B, N, M) and (B,): what a pair or waiting would pay now, in the version's unit; see
         ``price_pairs``.
     pair_reward, wait_reward
-        float32, shape (B, N * M) and (B, 1), in [-1, 1]: the same divided by ``function.bound`` and clipped.
+        float32, shape (B, N * M) and (B, 1), in [-1, 1]: the same, corrected by ``function.prices`` if there are any,
+        divided by ``function.bound`` and clipped.
     """
 
     all_term_names = TERM_NAMES  # what the columns of ``terms`` are
@@ -193,6 +214,9 @@ class Payer:
             self.pair_reward,
             self.wait_reward,
         )
+        prices = self.function.prices
+        if prices is not None:
+            prices.show(self.batch.world, self.pair_value, self.pair_reward, self.wait_reward)
 
     def terms_of(self, b: int) -> dict[str, float]:
         """Terms of the last step of row ``b``, those that this version can pay."""

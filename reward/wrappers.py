@@ -14,13 +14,17 @@ from gymnasium import spaces
 
 from reward.payer import RewardFunction
 
+Weighing = str | Path | Mapping[str, Any] | None
+Pricing = Mapping[str, float] | None
+
 
 class RewardWrapper(gym.Wrapper, gym.utils.RecordConstructorArgs):
     """
     Pays an environment that stands on a ``DispatchBatch`` of one day.
 
     The observation gains ``pair_reward`` (entry a - 1 = action a: what that assignment would pay now) and
-    ``wait_reward``, both divided by the version's bound and clipped to [-1, 1]; 0 where infeasible.
+    ``wait_reward``, both divided by the version's bound and clipped to [-1, 1]; 0 where infeasible. With ``prices``
+    both are shown corrected by them; what is paid stays the same.
     ``info["reward_terms"]`` names what a step paid; the terms sum to the reward.
 
     Parameters
@@ -31,15 +35,17 @@ class RewardWrapper(gym.Wrapper, gym.utils.RecordConstructorArgs):
         "v1", "v2", "v3" or the path of a YAML file.
     weights
         A YAML file to read instead, or single weights to change: ``{"idle_wait": 0.0}``.
+    prices
+        Settings of `reward.prices.PairPrices`.
     """
 
     def __init__(
-        self, env: gym.Env, version: str | Path = "v2", weights: str | Path | Mapping[str, Any] | None = None
+        self, env: gym.Env, version: str | Path = "v2", weights: Weighing = None, prices: Pricing = None
     ) -> None:
-        gym.utils.RecordConstructorArgs.__init__(self, version=version, weights=weights)
-        self._dress(env, version, weights)
+        gym.utils.RecordConstructorArgs.__init__(self, version=version, weights=weights, prices=prices)
+        self._dress(env, version, weights, prices)
 
-    def _dress(self, env: gym.Env, version: str | Path, weights: str | Path | Mapping[str, Any] | None) -> None:
+    def _dress(self, env: gym.Env, version: str | Path, weights: Weighing, prices: Pricing) -> None:
         gym.Wrapper.__init__(self, env)
         if not hasattr(env.unwrapped, "batch"):
             raise TypeError(
@@ -50,7 +56,7 @@ class RewardWrapper(gym.Wrapper, gym.utils.RecordConstructorArgs):
             raise TypeError(f"reward wrappers need a Dict observation, came {inner!r:.80}. Wrap the reward first.")
         if "pair_reward" in inner.spaces:
             raise ValueError(f"{env!r:.80} already has a reward. Wrap it with one version only.")
-        self.reward_function = RewardFunction.load(version, weights)
+        self.reward_function = RewardFunction.load(version, weights, prices)
         self.payer = self.reward_function.attach(env.unwrapped.batch)
         num_pairs = self.payer.pair_reward.shape[1]
         self.observation_space = spaces.Dict(
@@ -88,22 +94,22 @@ class RewardWrapper(gym.Wrapper, gym.utils.RecordConstructorArgs):
 class RewardV1(RewardWrapper):
     """The conservative reward: losing a patient is dear, a late one nearly as dear (``v1.yml``)."""
 
-    def __init__(self, env: gym.Env, weights: str | Path | Mapping[str, Any] | None = None) -> None:
-        gym.utils.RecordConstructorArgs.__init__(self, weights=weights)
-        self._dress(env, "v1", weights)
+    def __init__(self, env: gym.Env, weights: Weighing = None, prices: Pricing = None) -> None:
+        gym.utils.RecordConstructorArgs.__init__(self, weights=weights, prices=prices)
+        self._dress(env, "v1", weights, prices)
 
 
 class RewardV2(RewardWrapper):
     """The business-aligned reward: an assignment is worth more, lateness costs less (``v2.yml``)."""
 
-    def __init__(self, env: gym.Env, weights: str | Path | Mapping[str, Any] | None = None) -> None:
-        gym.utils.RecordConstructorArgs.__init__(self, weights=weights)
-        self._dress(env, "v2", weights)
+    def __init__(self, env: gym.Env, weights: Weighing = None, prices: Pricing = None) -> None:
+        gym.utils.RecordConstructorArgs.__init__(self, weights=weights, prices=prices)
+        self._dress(env, "v2", weights, prices)
 
 
 class RewardV3(RewardWrapper):
     """The operating margin in francs, for the operating day (``v3.yml``)."""
 
-    def __init__(self, env: gym.Env, weights: str | Path | Mapping[str, Any] | None = None) -> None:
-        gym.utils.RecordConstructorArgs.__init__(self, weights=weights)
-        self._dress(env, "v3", weights)
+    def __init__(self, env: gym.Env, weights: Weighing = None, prices: Pricing = None) -> None:
+        gym.utils.RecordConstructorArgs.__init__(self, weights=weights, prices=prices)
+        self._dress(env, "v3", weights, prices)

@@ -1,9 +1,10 @@
 """
 The README's table on real days: ``python -m studies.real_days TRIPS.csv`` (``make real-days DATA=TRIPS.csv``).
 
-Converts the published paratransit bookings, trains stock DQN with five seeds on service days 0-44 (selected on
-45-59), and lets it and all rules play days 60-89 with 8, 10 and 14 drivers, plan improvement off and on. Only
-aggregates are written. Can be stopped at any time: the same command goes on where it was.
+Converts the published paratransit bookings with six draws of when they are announced, trains the agents with five seeds
+on service days 0-44, and lets their last models and all rules play days 60-89 under three draws with 8, 10 and 14
+drivers, plan improvement off and on. Only aggregates are written. Can be stopped at any time: the same command goes on
+where it was.
 """
 
 from __future__ import annotations
@@ -15,44 +16,48 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from studies.jobs import ROOT, latest_run, run_all, train_job
+from studies.jobs import ROOT, Job, latest_run, run_all, train_job
 
 SEEDS = (1, 2, 3, 4, 5)
 FLEETS = (8, 10, 14)
 TRAINING_FLEET = 14  # the network of stock DQN is as wide as the fleet; smaller fleets leave rows empty
 TRAIN_DAYS, SELECTION_DAYS, REPORT_DAYS = "0-44", "45-59", "60-89"
+TRAINING_DRAWS, REPORT_DRAWS = (1, 2, 3, 4, 5), (0, 1, 2)  # of the announce times; the days differ in any case
+AGENTS: dict[str, tuple[str, ...]] = {
+    "dqn": ("--reward", "v2", "--algo", "dqn", "--hyperparams-block", "paratransit", "--eval-freq", "5000"),
+    "maskable_dqn": ("--reward", "reward/paratransit.yml", "--algo", "maskable_dqn", "--eval-freq", "75000"),
+}
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("trips", type=Path, help="CSV of the published bookings (layout: see README, Real days)")
+    parser.add_argument("--agents", nargs="+", default=list(AGENTS), choices=list(AGENTS), help="default: all")
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS), help="training seeds; default: 1 to 5")
+    parser.add_argument("--models", nargs="+", default=[], help="evaluate these, and train nothing")
     parser.add_argument("--jobs", type=int, help="runs side by side; default: one per core")
     parser.add_argument("--folder", type=Path, default=Path("logs/real-days"), help="default: logs/real-days")
     parser.add_argument("--data", type=Path, default=Path("data/paratransit"), help="default: data/paratransit")
     parser.add_argument("--output", type=Path, default=Path("results/real-days"), help="default: results/real-days")
     args = parser.parse_args(argv)
 
-    convert = [sys.executable, "-m", "envs.paratransit", str(args.trips), "--output", str(args.data)]
-    subprocess.run([*convert, "--drivers", *map(str, FLEETS)], cwd=ROOT, check=True)
-
-    jobs = []
-    for seed in args.seeds:
-        arguments = ["--reward", "v2", "--algo", "dqn", "--env", "DispatchDay-v0", "--seed", str(seed)]
-        arguments += ["--hyperparams-block", "paratransit", "--eval-freq", "5000", "--eval-episodes", "7"]
-        arguments += ["--days-from", str(args.data / f"drivers-{TRAINING_FLEET}"), "--no-save-replay-buffer"]
-        arguments += ["--train-days", TRAIN_DAYS, "--eval-days", SELECTION_DAYS]
-        jobs.append(train_job(f"dqn-seed{seed}", args.folder / f"dqn-seed{seed}", arguments))
-    run_all(jobs, args.folder, args.jobs)
-
-    models = [latest_run(args.folder / f"dqn-seed{seed}") for seed in args.seeds]
+    for draw in sorted({*REPORT_DRAWS, *(() if args.models else TRAINING_DRAWS)}):
+        convert = [sys.executable, "-m", "envs.paratransit", str(args.trips), "--announce-seed", str(draw)]
+        convert += ["--output", str(days_folder(args.data, draw)), "--drivers", *map(str, FLEETS)]
+        subprocess.run(convert, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    models = [Path(model) for model in args.models]
+    if not models:
+        run_all(training_jobs(args.agents, args.seeds, args.folder, args.data), args.folder, args.jobs)
+        runs = [latest_run(args.folder / f"{agent}-seed{seed}") for agent in args.agents for seed in args.seeds]
+        models = [run for run in runs if run is not None]
     for improvement in ("off", "on"):
         for fleet in FLEETS:
             command = [sys.executable, "evaluate.py", "--env", "DispatchDay-v0", "--scenario", "paratransit"]
-            command += ["--days-from", str(args.data / f"drivers-{fleet}"), "--days", REPORT_DAYS]
-            command += ["--plan-improvement", improvement, "--compare-baseline", "--no-latency"]
+            folders = [str(days_folder(args.data, draw) / f"drivers-{fleet}") for draw in REPORT_DRAWS]
+            command += ["--days-from", *folders]
+            command += ["--days", REPORT_DAYS, "--reward", "v2", "--plan-improvement", improvement]
+            command += ["--compare-baseline", "--no-latency", "--last", "--model", *map(str, models)]
             command += ["--output", str(args.output / name_of(fleet, improvement))]
-            command += ["--model", *(str(model) for model in models if model is not None)]
             subprocess.run(command, cwd=ROOT, check=True)
     table = markdown(args.output)
     (args.output / "table.md").write_text(table)
@@ -61,12 +66,35 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+def days_folder(data: Path, draw: int) -> Path:
+    """Where the days with the announce times of this draw are; the converter's own default is draw 0."""
+    return data / f"draw-{draw}" if draw else data
+
+
+def training_jobs(agents: list[str], seeds: list[int], folder: Path, data: Path) -> list[Job]:
+    """One job per agent and seed, seed by seed."""
+    jobs = []
+    for seed in seeds:
+        for agent in agents:
+            # The pair network fits any fleet, so it sees them all.
+            fleets = (TRAINING_FLEET,) if agent == "dqn" else FLEETS
+            arguments = [*AGENTS[agent], "--env", "DispatchDay-v0", "--seed", str(seed), "--no-save-replay-buffer"]
+            arguments += ["--eval-episodes", "15", "--train-days", TRAIN_DAYS, "--eval-days", SELECTION_DAYS]
+            arguments += ["--days-from"]
+            arguments += [str(days_folder(data, draw) / f"drivers-{n}") for draw in TRAINING_DRAWS for n in fleets]
+            jobs.append(train_job(f"{agent}-seed{seed}", folder / f"{agent}-seed{seed}", arguments))
+    return jobs
+
+
 def name_of(fleet: int, improvement: str) -> str:
     return f"drivers-{fleet}-improvement-{improvement}"
 
 
 def markdown(folder: Path) -> str:
-    """Lost per cent, deadhead hours and cost a day of every policy for 8 / 10 / 14 drivers, cheapest first."""
+    """
+    Lost per cent, deadhead hours and cost a day of every policy for 8 / 10 / 14 drivers, cheapest first; and by how
+    much each agent's cost differs from the best rule's.
+    """
     lines = []
     for improvement in ("off", "on"):
         results = [read_results(folder / name_of(fleet, improvement)) for fleet in FLEETS]
@@ -83,8 +111,29 @@ def markdown(folder: Path) -> str:
                 for key, form in (("lost", ".1f"), ("deadhead_h", ".1f"), ("cost", ".0f"))
             ]
             lines.append(f"| {name} | {' | '.join(cells)} |")
-        lines.append("")
+        lines += ["", *against_best_rules(folder, improvement), ""]
     return "\n".join(lines)
+
+
+def against_best_rules(folder: Path, improvement: str) -> list[str]:
+    """A line per agent: paired difference in cost to the best rule of each fleet, with its 95 % interval."""
+    contents = [json.loads((folder / name_of(fleet, improvement) / "evaluation.json").read_text()) for fleet in FLEETS]
+    pools = [name for name, policy in contents[0]["policies"].items() if policy.get("members")]
+    lines = []
+    for pool in pools:
+        parts = []
+        for content in contents:
+            rule = content["best_rule"]
+            (found,) = (
+                entry
+                for entry in content["comparisons"]
+                if (entry["policy"], entry["against"], entry["metric"]) == (pool, rule, "cost")
+            )
+            share = found["mean_difference"] / content["policies"][rule]["kpis"]["cost"]
+            interval = f"[{found['ci_low']:+.0f}, {found['ci_high']:+.0f}]"
+            parts.append(f"{found['mean_difference']:+.0f} {interval} = {share:+.1%} ({rule})")
+        lines.append(f"{pool} against the best rule, cost a day, 95 %: {' / '.join(parts)}")
+    return lines
 
 
 def read_results(folder: Path) -> dict[str, dict[str, float]]:

@@ -16,6 +16,7 @@ from stable_baselines3 import A2C, DQN, PPO
 import envs  # noqa: F401 - registers the environments
 from agents.maskable_dqn import MaskableDQN
 from agents.policies import MaskableMlpPolicy, PairPolicy
+from baselines import tuned_settings
 from baselines.replanners import ReplanSearch, ReplanVroom
 from baselines.rules import MatchingWithPrices
 from evaluate import main, untuned_rules
@@ -236,6 +237,28 @@ def test_a_model_sees_the_reward_that_it_was_trained_on(tmp_path):
 
 
 RULE = "best_immediate_reward"
+
+
+@pytest.mark.parametrize("is_in_a_run_folder", [True, False])
+def test_a_model_sees_the_prices_that_it_was_trained_with(tmp_path, is_in_a_run_folder):
+    """Before training, the pair network chooses as the rule of its prices, whatever the evaluation shows others."""
+    tuned = tuned_settings("Dispatch-v0", "v2", scenario="short_shift", plan_improvement=False)
+    path = tmp_path / "Dispatch-v0_1"
+    if is_in_a_run_folder:
+        (path / "Dispatch-v0").mkdir(parents=True)
+        settings = {"reward": "v2", "algo": "maskable_dqn", "env": "Dispatch-v0", "seed": 0}
+        (path / "Dispatch-v0" / "resolved.yml").write_text(yaml.safe_dump(settings))
+    env = RewardV2(gym.make("Dispatch-v0"), prices=tuned["best_reward_with_prices"])
+    model = MaskableDQN(PairPolicy, env, buffer_size=10, device="cpu", averaging=None)
+    model.save(path / "Dispatch-v0.zip" if is_in_a_run_folder else tmp_path / "Dispatch-v0_1.zip")
+    options = ["--policies", "best_reward_with_prices", "best_immediate_reward", "--output", str(tmp_path / "out")]
+    model_path = path if is_in_a_run_folder else tmp_path / "Dispatch-v0_1.zip"
+    assert main([*QUICK, *options, "--reward", "v2", "--model", str(model_path)]) == 0
+    policies = json.loads((tmp_path / "out" / "evaluation.json").read_text())["policies"]
+    rewards = {name: policy["objective_mean"] for name, policy in policies.items()}
+    trained = next(name for name, policy in policies.items() if policy["kind"] == "model")
+    assert rewards[trained] == pytest.approx(rewards["best_reward_with_prices"])
+    assert rewards[trained] != pytest.approx(rewards["best_immediate_reward"])
 
 
 def test_pair_values_play_inside_a_matching_too(tmp_path):

@@ -14,12 +14,12 @@ import yaml
 import custom_envs  # noqa: F401 - registers the environments and algorithms
 from agents.maskable_dqn import MaskableDQN
 from reward import RewardV2
-from studies import opponents, ship
+from studies import opponents, real_days, ship
 from studies.jobs import Job, latest_run, run_all, train_job
 from studies.real_days import FLEETS, markdown, name_of
 from studies.short_shift import AGENTS, PROBLEMS, SEEDS, run_folder, trained_models, training_jobs
 from tests.training.tiny import run as train_run
-from training.settings import check_hyperparams, find_config, read_block
+from training.settings import check_hyperparams, find_config, parse_day_ranges, read_block
 
 
 def touch(path: Path) -> Job:
@@ -117,12 +117,26 @@ def test_table_of_real_days_pools_seeds_and_sorts_by_cost(tmp_path):
                 "dqn #1": {"kpis": kpis},
                 "dqn #2": {"kpis": kpis},
             }
-            (folder / "evaluation.json").write_text(json.dumps({"policies": policies}))
+            difference = {"mean_difference": -600.0, "ci_low": -700.0, "ci_high": -400.0, "metric": "cost"}
+            comparisons = [{**difference, "policy": "dqn, 2 seeds", "against": "rule"}]
+            content = {"policies": policies, "best_rule": "rule", "comparisons": comparisons}
+            (folder / "evaluation.json").write_text(json.dumps(content))
     table = markdown(tmp_path)
+    # -600 of the rule's 2100
+    assert "dqn, 2 seeds against the best rule, cost a day, 95 %: -600 [-700, -400] = -28.6% (rule) / -600" in table
     # 5 of 100 lost, 600 min = 10 h, the same for every fleet
     assert "| rule | 5.0 / 5.0 / 5.0 | 10.0 / 10.0 / 10.0 | 2100 / 2100 / 2100 |" in table
     assert table.index("dqn, 2 seeds") < table.index("| rule |")
     assert "dqn #1" not in table
+
+
+def test_agents_of_the_real_days_train_on_five_draws_and_the_pair_network_on_every_fleet(tmp_path):
+    jobs = {job.name: job.command for job in real_days.training_jobs(["dqn", "maskable_dqn"], [3], tmp_path, Path("d"))}
+    assert list(jobs) == ["dqn-seed3", "maskable_dqn-seed3"]
+    folders = {name: command[command.index("--days-from") + 1 :] for name, command in jobs.items()}
+    assert folders["dqn-seed3"] == tuple(f"d/draw-{draw}/drivers-14" for draw in (1, 2, 3, 4, 5))
+    assert len(folders["maskable_dqn-seed3"]) == 5 * 3
+    assert not set(parse_day_ranges(real_days.TRAIN_DAYS)) & set(parse_day_ranges(real_days.REPORT_DAYS))
 
 
 def opponents_result(cost: float) -> dict:

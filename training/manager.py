@@ -50,8 +50,10 @@ from training.settings import (
     import_named_classes,
     known_keys,
     nearest,
+    prices_of_wrapper,
     read_block,
     reward_of_wrapper,
+    with_prices,
 )
 from training.wrappers import FixedDays, RunMonitor
 
@@ -128,20 +130,44 @@ class DispatchManager(ExperimentManager):
             )
         hyperparams.update(self.custom_hyperparams or {})
         if wrapper is not None:
-            if self.verbose > 0 and hyperparams.get("env_wrapper") not in (None, wrapper):
-                print(f"--reward replaces the reward of the file: {hyperparams['env_wrapper']} -> {wrapper}")
+            of_file = hyperparams.get("env_wrapper")
+            wrapper = with_prices(wrapper, prices_of_wrapper(of_file))
+            if self.verbose > 0 and of_file not in (None, wrapper):
+                print(f"--reward replaces the reward of the file: {of_file} -> {wrapper}")
             hyperparams["env_wrapper"] = wrapper
-        self._tell_teacher(hyperparams)
+        self._put_in_tuned(hyperparams)
         if self.verbose > 0:
             print(f"Settings: {where}")
         return hyperparams
 
-    def _tell_teacher(self, hyperparams: dict[str, Any]) -> None:
-        """Give a teacher without settings those tuned for this environment and reward; resolved.yml tells them."""
-        teacher = hyperparams.get("teacher")
-        if not isinstance(teacher, dict) or "rule" not in teacher or "settings" in teacher:
-            return
-        from agents.imitation import TeacherSettings
+    def _put_in_tuned(self, hyperparams: dict[str, Any]) -> None:
+        """
+        Put in what was tuned for this environment and reward, so that resolved.yml tells it: the settings of a teacher
+        that comes without, and prices that are given as the name of a rule.
+        """
+        teacher, prices = hyperparams.get("teacher"), prices_of_wrapper(hyperparams.get("env_wrapper"))
+        if isinstance(prices, str):
+            settings = self._tuned(hyperparams).get(prices, {})
+            if "threshold" not in settings:
+                raise SettingsError(
+                    f"prices: nothing was tuned for '{prices}' here. Name a priced rule that baselines/tuned.yml holds "
+                    "for this environment, reward and plan improvement (python -m baselines.tune), or give the numbers."
+                )
+            hyperparams["env_wrapper"] = with_prices(hyperparams["env_wrapper"], dict(settings))
+        if isinstance(teacher, dict) and "rule" in teacher and "settings" not in teacher:
+            settings = dict(self._tuned(hyperparams).get(teacher["rule"], {}))
+            if not settings and self.verbose > 0:
+                print(f"teacher: nothing was tuned for {teacher['rule']} here; it decides with its defaults.")
+            hyperparams["teacher"] = {**teacher, "settings": settings}
+            from agents.imitation import TeacherSettings
+
+            try:
+                TeacherSettings.read(hyperparams["teacher"]).make_rule()
+            except ValueError as error:
+                raise SettingsError(str(error)) from error
+
+    def _tuned(self, hyperparams: dict[str, Any]) -> dict[str, dict[str, float]]:
+        """Tuned settings by rule for the environment and reward of these hyperparameters."""
         from baselines import tuned_settings
         from envs.scenario import Scenario
 
@@ -150,21 +176,13 @@ class DispatchManager(ExperimentManager):
             key: value for key, value in kwargs.items() if key not in ("scenario", "days", "day_list", "in_order")
         }
         scenario = Scenario.load(kwargs.get("scenario", "short_shift"), **overrides)
-        reward = Path(str(reward_of_wrapper(hyperparams.get("env_wrapper"))[0])).stem
-        tuned = tuned_settings(
+        return tuned_settings(
             self.env_name.gym_id,
-            reward,
+            str(reward_of_wrapper(hyperparams.get("env_wrapper"))[0]),
             scenario=scenario.name,
             plan_improvement=scenario.rules.plan_improvement,
+            objective="cost" if getattr(self.args, "days_from", None) else "reward",  # as evaluate.py judges
         )
-        settings = dict(tuned.get(teacher["rule"], {}))
-        if not settings and self.verbose > 0:
-            print(f"teacher: nothing was tuned for {teacher['rule']} here; it decides with its defaults.")
-        hyperparams["teacher"] = {**teacher, "settings": settings}
-        try:
-            TeacherSettings.read(hyperparams["teacher"]).make_rule()
-        except ValueError as error:
-            raise SettingsError(str(error)) from error
 
     @staticmethod
     def _check_days(where: str, env_kwargs: dict[str, Any], allowed: range) -> None:

@@ -78,8 +78,8 @@ def find_reward(asked: str) -> Reward:
     )
 
 
-def reward_of_wrapper(entry: Any) -> tuple[str, Any]:
-    """Version (or file) and changed weights behind a YAML value of ``env_wrapper``, for the batched environment."""
+def reward_of_wrapper(entry: Any) -> tuple[str, Any, Any]:
+    """Version (or file), changed weights and prices behind a YAML value of ``env_wrapper``; None where not given."""
     name, kwargs = next(iter(entry.items())) if isinstance(entry, dict) else (entry, {})
     match = re.fullmatch(r"reward\.Reward(V\d+|Wrapper)", str(name))
     if not match:
@@ -88,7 +88,21 @@ def reward_of_wrapper(entry: Any) -> tuple[str, Any]:
             "wrapper. Use --vec-env dummy."
         )
     version = kwargs.get("version", "v2") if match[1] == "Wrapper" else match[1].lower()
-    return version, kwargs.get("weights")
+    return version, kwargs.get("weights"), kwargs.get("prices")
+
+
+def prices_of_wrapper(entry: Any) -> Any:
+    """The prices in a YAML value of ``env_wrapper``, whatever it wraps with; None without."""
+    kwargs = next(iter(entry.values())) if isinstance(entry, dict) and entry else None
+    return kwargs.get("prices") if isinstance(kwargs, dict) else None
+
+
+def with_prices(entry: Any, prices: Any) -> Any:
+    """The YAML value ``entry`` of ``env_wrapper`` with these prices; unchanged for None."""
+    if prices is None:
+        return entry
+    name, kwargs = next(iter(entry.items())) if isinstance(entry, dict) else (entry, {})
+    return {name: {**kwargs, "prices": prices}}
 
 
 def find_config(reward_name: str, algo: str, root: Path = REPO_ROOT) -> Path:

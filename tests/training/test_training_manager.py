@@ -14,6 +14,7 @@ import yaml
 
 import custom_envs  # noqa: F401
 import train
+from agents.maskable_dqn import MaskableDQN
 from baselines import tuned_settings
 from envs import DispatchEnv
 from tests.training.tiny import DECISIONS, metrics_of, monitor_returns, run, write_config
@@ -298,6 +299,32 @@ def test_teacher_without_settings_gets_those_tuned_for_environment_and_reward(tm
     teacher = yaml.safe_load((folder / "Dispatch-v0/resolved.yml").read_text())["hyperparams"]["teacher"]
     tuned = tuned_settings("Dispatch-v0", "v1", scenario="short_shift", plan_improvement=False)
     assert teacher["settings"] == tuned["best_reward_with_prices"]
+
+
+def test_prices_named_after_a_rule_become_the_numbers_tuned_for_it(tmp_path):
+    config = write_config(
+        tmp_path,
+        remove=("train_freq", "target_update_interval"),
+        policy="PairPolicy",
+        policy_kwargs={"width": 8},
+        n_envs=4,
+        env_wrapper={"reward.RewardV2": {"prices": "best_reward_with_prices"}},
+    )
+    folder = run(tmp_path, "--reward", "v1", config=config, algo="maskable_dqn")
+    wrapper = yaml.safe_load((folder / "Dispatch-v0/resolved.yml").read_text())["hyperparams"]["env_wrapper"]
+    tuned = tuned_settings("Dispatch-v0", "v1", scenario="short_shift", plan_improvement=False)
+    assert wrapper == {"reward.RewardV1": {"prices": tuned["best_reward_with_prices"]}}  # --reward keeps the prices
+    assert MaskableDQN.load(folder / "Dispatch-v0.zip").prices == tuned["best_reward_with_prices"]
+
+
+def test_prices_of_a_rule_that_was_not_tuned_are_refused(tmp_path, capsys):
+    wrapper = {"reward.RewardV2": {"prices": "nearest_driver"}}
+    config = write_config(
+        tmp_path, remove=("train_freq", "target_update_interval"), policy="PairPolicy", env_wrapper=wrapper
+    )
+    options = ["--algo", "maskable_dqn", "-conf", str(config), "-f", str(tmp_path / "logs"), "--verbose", "0"]
+    assert train.main(options) != 0
+    assert "prices: nothing was tuned for 'nearest_driver' here" in capsys.readouterr().err
 
 
 def test_unknown_teacher_is_told_without_a_traceback(tmp_path, capsys):

@@ -7,6 +7,7 @@ import pytest
 
 import custom_envs  # noqa: F401
 import train
+from baselines import tuned_settings
 from tests.training.tiny import TINY_DQN, write_config
 from training.settings import (
     SettingsError,
@@ -17,6 +18,7 @@ from training.settings import (
     find_reward,
     known_keys,
     parse_day_ranges,
+    prices_of_wrapper,
     read_block,
 )
 
@@ -125,6 +127,19 @@ def test_published_files_hold_only_known_keys_and_env_kwargs():
     _, hyperparams = read_block(find_config("v1", "dqn"), "v1-published")
     env = gym.make("Dispatch-v0", **hyperparams["env_kwargs"])
     assert env.action_space.n == 6 * 10 + 1
+
+
+def test_real_days_have_settings_of_their_own():
+    name, block = read_block(find_config("paratransit", "maskable_dqn"), "DispatchDay-v0", fall_back=False)
+    check_hyperparams(block, "maskable_dqn", name)
+    prices = prices_of_wrapper(block["env_wrapper"])
+    assert prices == block["teacher"]["rule"]
+    settings = tuned_settings(
+        "DispatchDay-v0", "paratransit", scenario="paratransit", plan_improvement=False, objective="cost"
+    )[prices]
+    assert block["horizon_min"] == pytest.approx(
+        settings["horizon_min"], abs=0.1
+    )  # beyond, pairs are shown as the worst
 
 
 @pytest.mark.parametrize("version", ["v1", "v2", "v3"])

@@ -103,7 +103,7 @@ class Search:
     @property
     def reward(self) -> str:
         """Version or path of the reward."""
-        version, weights = reward_of_wrapper(self.env_wrapper)
+        version, weights, _ = reward_of_wrapper(self.env_wrapper)
         if weights is not None:
             raise SettingsError("search: env_wrapper changes single weights. Write them into a file for --reward.")
         return version
