@@ -123,7 +123,6 @@ class BranchSamples(NamedTuple):
     actions: th.Tensor  # int64, (B, A); 0 where there are fewer
     returns: th.Tensor  # float32, (B, A): see `envs.branches.Branches.play`
     is_tried: th.Tensor  # bool, (B, A)
-    taught: th.Tensor  # int64, (B,): the teacher's action; 0 without a teacher
 
 
 class BranchBuffer(ClockReplayBuffer):
@@ -142,23 +141,13 @@ class BranchBuffer(ClockReplayBuffer):
         self.tried = np.zeros(shape, np.int32)
         self.num_tried = np.zeros(shape[:2], np.int32)
         self.returns_of = np.zeros(shape, np.float32)
-        self.taught = np.zeros(shape[:2], np.int32)
 
     def add_states(
-        self,
-        obs: dict[str, np.ndarray],
-        actions: np.ndarray,
-        num_tried: np.ndarray,
-        returns: np.ndarray,
-        taught: np.ndarray | int = 0,
+        self, obs: dict[str, np.ndarray], actions: np.ndarray, num_tried: np.ndarray, returns: np.ndarray
     ) -> None:
-        """
-        Store a look: observations of S states, actions and returns of shape (S, A), how many of the A there are, and
-        what a teacher would do.
-        """
+        """Store a look: observations of S states, actions and returns of shape (S, A), how many of the A there are."""
         slot = self.head % self.buffer_size
         self.tried[slot], self.num_tried[slot], self.returns_of[slot] = actions, num_tried, returns
-        self.taught[slot] = taught
         ends = np.ones(self.n_envs, np.bool_)  # a state stands alone
         self.add(obs, obs, actions[:, 0], returns[:, 0], ends, [{}] * self.n_envs)
 
@@ -175,7 +164,6 @@ class BranchBuffer(ClockReplayBuffer):
             actions=th.as_tensor(flat(self.tried), device=self.device).long(),
             returns=th.as_tensor(flat(self.returns_of), device=self.device),
             is_tried=th.as_tensor(is_tried, device=self.device),
-            taught=th.as_tensor(flat(self.taught), device=self.device).long(),
         )
 
 
@@ -242,16 +230,9 @@ class Branching:
             **buffer_kwargs,
         )
         self.num_states = 0  # ever branched
-        self._looks: list[tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, np.ndarray | int]] = []
+        self._looks: list[tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]] = []
 
-    def look(
-        self,
-        observation: dict[str, np.ndarray],
-        q_values: np.ndarray,
-        choose: Choose,
-        value: Value,
-        taught: np.ndarray | None = None,
-    ) -> int:
+    def look(self, observation: dict[str, np.ndarray], q_values: np.ndarray, choose: Choose, value: Value) -> int:
         """
         Branch some of the states in play; returns how many states have come into the buffer.
 
@@ -263,8 +244,6 @@ class Branching:
             float, shape (rows, N*M + 1), the most negative float where infeasible.
         choose, value
             The current policy, and what states are worth to it.
-        taught
-            int64, shape (rows,): what the teacher would do, kept beside the returns.
         """
         settings = self.settings
         has_choice = np.flatnonzero((q_values > infeasible_value(th.float32)).sum(axis=1) > 1)
@@ -274,8 +253,7 @@ class Branching:
         actions, num_tried = self._choose_actions(q_values[rows])
         is_tried = np.arange(settings.actions) < num_tried[:, None]
         self.branches.put(np.repeat(rows, num_tried), actions[is_tried])
-        seen = {key: array[rows] for key, array in observation.items()}
-        self._looks.append((seen, actions, num_tried, 0 if taught is None else taught[rows]))
+        self._looks.append(({key: array[rows] for key, array in observation.items()}, actions, num_tried))
         if self.branches.room >= settings.states * settings.actions:
             return 0
         return self._play(choose, value)
@@ -287,11 +265,11 @@ class Branching:
             choose, value if is_valued else None, horizon_min, self.discount_per_min, self.leader, self.led_min
         )
         first = 0
-        for obs, actions, num_tried, taught in self._looks:
+        for obs, actions, num_tried in self._looks:
             returns = np.zeros(actions.shape, np.float32)
             count = int(num_tried.sum())
             returns[np.arange(actions.shape[1]) < num_tried[:, None]] = results[first : first + count]
-            self.buffer.add_states(obs, actions, num_tried, returns, taught)
+            self.buffer.add_states(obs, actions, num_tried, returns)
             first += count
         added = len(self._looks) * self.settings.states
         self._looks = []

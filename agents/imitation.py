@@ -44,9 +44,6 @@ class TeacherSettings:
         Gradient steps per vectorized step.
     batch_size, buffer_states
         States of a gradient step; states kept.
-    keeps
-        Weight of the imitation beside the differences that branches teach (as Hester et al. keep it beside Q-learning).
-        Where actions hardly differ, such as waiting a tick more or not, the rule then decides, not chance.
     """
 
     rule: str
@@ -55,11 +52,8 @@ class TeacherSettings:
     updates: int = 4
     batch_size: int = 256
     buffer_states: int = 50_000
-    keeps: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.keeps < 0.0:
-            raise ValueError(f"teacher: keeps is the weight of a loss, 0 or more, got {self.keeps}.")
         if not 0.0 <= self.until <= 1.0:
             raise ValueError(f"teacher: until is a share of the training in [0, 1], got {self.until}.")
 
@@ -116,17 +110,6 @@ def imitation_loss(q_values: th.Tensor, taught: th.Tensor) -> th.Tensor:
     return TEMPERATURE * F.cross_entropy(logits, taught)
 
 
-def taught_actions(rule: Any, env: DispatchVecEnv, observation: dict[str, np.ndarray]) -> npt.NDArray[np.int64]:
-    """
-    What the rule would do in every row as it stands now, whose observation this is; int64, shape (rows,).
-
-    Where it chooses what isn't among the pupil's actions (a booking beyond its ``horizon_min``), the pupil waits.
-    """
-    taught = rule.act(env.batch, env.payer)
-    is_allowed = observation[MASK_KEY][np.arange(len(taught)), taught] > 0
-    return np.where(is_allowed, taught, 0)
-
-
 class Imitation:
     """
     Asks the teacher and keeps what it said.
@@ -152,8 +135,14 @@ class Imitation:
         self.num_states = 0
 
     def ask(self, observation: dict[str, np.ndarray]) -> None:
-        """Let the teacher choose in every row as it stands now, whose observation this is."""
-        self.taught = taught_actions(self.rule, self.env, observation)
+        """
+        Let the teacher choose in every row as it stands now, whose observation this is.
+
+        Where it chooses what isn't among the pupil's actions (a booking beyond its ``horizon_min``), the pupil waits.
+        """
+        taught = self.rule.act(self.env.batch, self.env.payer)
+        is_allowed = observation[MASK_KEY][np.arange(len(taught)), taught] > 0
+        self.taught = np.where(is_allowed, taught, 0)
         ones = np.ones(len(self.taught), np.int32)
         self.buffer.add_states(observation, self.taught[:, None], ones, np.zeros((len(self.taught), 1), np.float32))
         self.num_states += len(self.taught)

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from agents.branching import Branching, BranchSettings, difference_loss
 from agents.fast import FastPairNetwork
-from agents.imitation import Imitation, TeacherSettings, imitation_loss, taught_actions
+from agents.imitation import Imitation, TeacherSettings, imitation_loss
 from agents.masking import MASK_KEY, MASKINGS, MAX_HORIZON_MIN, as_booleans, mask_as_seen, random_feasible
 from agents.policies import MaskableMlpPolicy, MaskedPolicy, PairPolicy
 from agents.replay import ClockReplayBuffer, ClockSamples, PrioritizedClockReplayBuffer
@@ -242,7 +242,6 @@ class MaskableDQN(DQN):
             raise ValueError("branching: led_ticks needs a rule that leads. Name one under teacher.")
         self._imitation: Imitation | None = None
         self._branching: Branching | None = None
-        self._kept_teacher: Any = None  # asked beside the branches
         self._has_begun_branching = False
         self._branch_calls, self._branch_updates_due = 0, 0.0
         if issubclass(self.policy_class, PairPolicy):
@@ -536,24 +535,15 @@ class MaskableDQN(DQN):
             return self.reward_scale * best.cpu().numpy()
 
         obs = cast(dict[str, np.ndarray], self._last_obs)
-        teaching = self._teacher_settings
-        keeps = 0.0 if teaching is None else teaching.keeps
-        taught = None
-        if keeps:
-            assert self._kept_teacher is not None
-            taught = taught_actions(self._kept_teacher, self._native_batch("imitation"), obs)
-        added = self._branching.look(obs, self.q_values(obs), choose, value, taught)
+        added = self._branching.look(obs, self.q_values(obs), choose, value)
         if self._branching.num_states >= max(settings.batch_size, settings.min_states):
             self._branch_updates_due += added / settings.states_per_update
         losses = []
         while self._branch_updates_due >= 1.0:
             self._branch_updates_due -= 1.0
             batch = self._branching.buffer.sample_states(settings.batch_size)
-            q_values = self.q_net(batch.observations)
-            returns = batch.returns / self.reward_scale
-            loss = difference_loss(q_values.gather(1, batch.actions), returns, batch.is_tried)
-            if keeps:
-                loss = loss + keeps * imitation_loss(q_values, batch.taught)
+            q_values = self.q_net(batch.observations).gather(1, batch.actions)
+            loss = difference_loss(q_values, batch.returns / self.reward_scale, batch.is_tried)
             self._descend(loss)
             losses.append(loss.detach())
         if losses:
@@ -565,7 +555,7 @@ class MaskableDQN(DQN):
         """Q-learning ends: its averaged weights go on learning, and stand still in the target network as the value."""
         env = self._native_batch("branching")
         teaching = self._teacher_settings
-        leader = self._kept_teacher = teaching.make_rule() if teaching is not None else None
+        leader = teaching.make_rule() if teaching is not None else None
         self._branching = Branching(settings, env, self.tick_min, self.gamma, leader, **self._buffer_kwargs())
         if not self._has_begun_branching:
             learned = self.policy.acting_net.state_dict()
@@ -610,14 +600,5 @@ class MaskableDQN(DQN):
         return super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
 
     def _excluded_save_params(self) -> list[str]:
-        own = [
-            "_last_obs",
-            "_last_original_obs",
-            "_online",
-            "_target",
-            "_average",
-            "_branching",
-            "_imitation",
-            "_kept_teacher",
-        ]
+        own = ["_last_obs", "_last_original_obs", "_online", "_target", "_average", "_branching", "_imitation"]
         return [*super()._excluded_save_params(), *own]

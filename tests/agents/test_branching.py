@@ -93,14 +93,12 @@ def test_buffer_gives_back_what_was_put_in():
     look = {key: np.stack([value, value]) for key, value in obs.items()}
     feasible = np.flatnonzero(obs["action_mask"])
     actions = np.array([[feasible[1], feasible[2], 0], [feasible[0], 0, 0]])
-    returns = np.array([[5.0, 6.0, 7.0], [8.0, 0.0, 0.0]])
-    buffer.add_states(look, actions, np.array([3, 1]), returns, taught=actions[:, 0])
+    buffer.add_states(look, actions, np.array([3, 1]), np.array([[5.0, 6.0, 7.0], [8.0, 0.0, 0.0]]))
     samples = buffer.sample_states(64)
     count = samples.is_tried.sum(dim=1)
     assert set(count.tolist()) == {1, 3}
     assert (samples.returns[count == 3] == th.tensor([5.0, 6.0, 7.0])).all()
     assert (samples.actions[count == 3] == th.as_tensor(actions[0])).all()
-    assert (samples.taught == samples.actions[:, 0]).all()
     assert samples.returns[count == 1][:, 0].unique().tolist() == [8.0]
     assert th.allclose(samples.observations["bookings"][0], th.as_tensor(obs["bookings"]), atol=1e-3)
 

@@ -129,27 +129,6 @@ def test_branches_are_led_on_by_the_teacher():
         make_model(batch_env(), branching={"horizon_ticks": 0.0, "led_ticks": 3.0}, teacher=NEAREST)
 
 
-def test_kept_teacher_holds_what_branches_would_let_go():
-    branching = {
-        "start": 0.4,
-        "horizon_ticks": 0,
-        "states": 4,
-        "actions": 3,
-        "random_actions": 1,
-        "rows": 24,
-        "every": 1,
-    }
-    branching |= {"batch_size": 16, "states_per_update": 2}
-    free, kept = (
-        make_model(batch_env(), teacher={**NEAREST, "until": 0.4, "keeps": keeps}, branching=branching)
-        for keeps in (0.0, 30.0)
-    )
-    for model in (free, kept):
-        model.learn(16 * 120, log_interval=None)
-    # The reward isn't what the rule goes by, so branches lead away from it.
-    assert agreement(kept) > agreement(free) + 0.1
-
-
 def test_needs_the_native_batch():
     model = MaskableDQN(
         "PairPolicy", ToyDispatch(), learning_starts=0, buffer_size=100, teacher=NEAREST, policy_kwargs={"width": 8}
@@ -167,7 +146,6 @@ def test_needs_the_native_batch():
         ({"rule": "replan_search"}, r"'replan_search' is a re-planner"),
         ({"rule": "nearest_driver", "settings": {"horizon_min": 5.0}}, r"'nearest_driver' has no settings"),
         ({"rule": "nearest_driver", "until": 1.5}, r"until is a share of the training in \[0, 1\], got 1.5"),
-        ({"rule": "nearest_driver", "keeps": -1.0}, r"keeps is the weight of a loss, 0 or more, got -1.0"),
     ],
 )
 def test_settings_are_checked(given, message):
