@@ -39,7 +39,8 @@ def to_html(evaluation: Evaluation, pictures: Sequence[Path] = ()) -> str:
         + "</tr>"
         for row in rows
     )
-    notes = "".join(f"<li>{html.escape(note)}</li>" for note in evaluation.notes)
+    hindsight = [] if evaluation.reference is None else evaluation.reference.notes()
+    notes = "".join(f"<li>{html.escape(note)}</li>" for note in (*hindsight, *evaluation.notes))
     env_id = html.escape(evaluation.env_id)
     return (
         f"<!doctype html><html lang=en><meta charset=utf-8><title>Evaluation of {env_id}</title>"

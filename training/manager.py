@@ -20,7 +20,7 @@ import os
 import sys
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +136,7 @@ class DispatchManager(ExperimentManager):
                 print(f"--reward replaces the reward of the file: {of_file} -> {wrapper}")
             hyperparams["env_wrapper"] = wrapper
         self._put_in_tuned(hyperparams)
+        self._check_parts(hyperparams, where)
         if self.verbose > 0:
             print(f"Settings: {where}")
         return hyperparams
@@ -159,12 +160,20 @@ class DispatchManager(ExperimentManager):
             if not settings and self.verbose > 0:
                 print(f"teacher: nothing was tuned for {teacher['rule']} here; it decides with its defaults.")
             hyperparams["teacher"] = {**teacher, "settings": settings}
-            from agents.imitation import TeacherSettings
 
-            try:
+    @staticmethod
+    def _check_parts(hyperparams: Mapping[str, Any], where: str) -> None:
+        """Refuse settings of the parts of ``maskable_dqn`` that it would refuse, before anything is set up."""
+        from agents.branching import BranchSettings
+        from agents.imitation import TeacherSettings
+
+        try:
+            if hyperparams.get("branching") is not None:
+                BranchSettings.read(hyperparams["branching"])
+            if hyperparams.get("teacher") is not None:
                 TeacherSettings.read(hyperparams["teacher"]).make_rule()
-            except ValueError as error:
-                raise SettingsError(str(error)) from error
+        except (TypeError, ValueError) as error:
+            raise SettingsError(f"{where}: {error}") from error
 
     def _tuned(self, hyperparams: dict[str, Any]) -> dict[str, dict[str, float]]:
         """Tuned settings by rule for the environment and reward of these hyperparameters."""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from evaluation.gap import Reference, gap_percent, share_closed
+from evaluation.page import to_html
 from evaluation.report import TABLE_WIDTH, Evaluation, table
 from tests.evaluation.test_report import played
 
@@ -80,4 +81,5 @@ def test_the_table_shows_both_columns_within_its_width():
     assert max(map(len, lines)) <= TABLE_WIDTH
     text = evaluation.text()
     assert "hindsight: the whole day known, 100 iterations" in text
+    assert "<li>hindsight: the whole day known, 100 iterations" in to_html(evaluation)
     assert evaluation.to_dict()["hindsight"]["mean"] == pytest.approx(float(evaluation.reference.values.mean()))

@@ -327,6 +327,23 @@ def test_prices_of_a_rule_that_was_not_tuned_are_refused(tmp_path, capsys):
     assert "prices: nothing was tuned for 'nearest_driver' here" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("branching", "message"),
+    [
+        ("{'rows':10}", r"branching: a look makes up to states x actions = 192 copies, more than rows=10"),
+        ("{'rowz':10}", r"branching: unknown setting 'rowz'"),
+        ("{'states':'many'}", r"hyperparameter file"),
+    ],
+)
+def test_branching_out_of_range_is_told_without_a_traceback(tmp_path, capsys, branching, message):
+    config = write_config(
+        tmp_path, remove=("train_freq", "target_update_interval"), policy="PairPolicy", policy_kwargs={"width": 8}
+    )
+    options = ["--hyperparams", f"branching:{branching}", "--algo", "maskable_dqn", "-conf", str(config)]
+    assert train.main([*options, "-f", str(tmp_path / "logs"), "--verbose", "0"]) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_unknown_teacher_is_told_without_a_traceback(tmp_path, capsys):
     config = write_config(
         tmp_path, remove=("train_freq", "target_update_interval"), policy="PairPolicy", policy_kwargs={"width": 8}
