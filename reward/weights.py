@@ -113,11 +113,18 @@ class Weights:
 
 
 def version_path(version: str | Path) -> Path:
-    """The YAML file of "v1", "v2", "v3" (any case), or the path itself."""
+    """
+    The YAML file of "v1", "v2", "v3" (any case), or the path itself.
+
+    A relative path that leads nowhere from the working directory is tried from the project's own folder, so that
+    ``reward/paratransit.yml`` in the settings of a shipped model is found from anywhere.
+    """
     text = str(version)
     if text.lower() in VERSIONS:
         return _FOLDER / f"{text.lower()}.yml"
     path = Path(version)
+    if not path.is_file():
+        path = _FOLDER.parent / path
     if not path.is_file():
         known = ", ".join(VERSIONS)
         raise FileNotFoundError(f"reward '{text}': no such version and no such file. Versions are {known}.")

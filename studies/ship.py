@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from evaluation.models import LAST, TRAINED_AGENTS, ModelError, algo_class, find_run
+from studies.jobs import ROOT
 
 KEPT = ("reward", "algo", "env", "block", "seed", "n_timesteps", "env_kwargs", "eval_env_kwargs", "hyperparams")
 
@@ -49,10 +50,19 @@ def ship(run_folder: Path, target: Path) -> Path:
     env_id = run.settings["env"]
     (target / env_id).mkdir(parents=True, exist_ok=True)
     model.save(target / f"{env_id}.zip")
-    settings = {key: run.settings[key] for key in KEPT if key in run.settings}
+    settings = without_root({key: run.settings[key] for key in KEPT if key in run.settings})
     settings["command"] = command_of(settings)
     (target / env_id / "resolved.yml").write_text(yaml.safe_dump(settings, sort_keys=False))
     return target
+
+
+def without_root(value: Any) -> Any:
+    """``value`` with paths into this project made relative to it."""
+    if isinstance(value, dict):
+        return {key: without_root(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [without_root(inner) for inner in value]
+    return value.removeprefix(f"{ROOT}/") if isinstance(value, str) else value
 
 
 def command_of(settings: dict[str, Any]) -> str:
@@ -62,6 +72,8 @@ def command_of(settings: dict[str, Any]) -> str:
         words += ["--env", settings["env"]]
     if settings.get("block") not in (None, settings["env"]):
         words += ["--hyperparams-block", settings["block"]]
+    if (settings.get("env_kwargs") or {}).get("scenario") == "paratransit":
+        words += ["--days-from", "FOLDERS"]  # of the converted days; `studies.real_days` names them
     return " ".join([*words, "-n", str(settings["n_timesteps"]), "--seed", str(settings["seed"])])
 
 

@@ -15,7 +15,7 @@ import custom_envs  # noqa: F401 - registers the environments and algorithms
 from agents.maskable_dqn import MaskableDQN
 from reward import RewardV2
 from studies import opponents, real_days, ship
-from studies.jobs import Job, latest_run, run_all, train_job
+from studies.jobs import ROOT, Job, latest_run, run_all, train_job
 from studies.real_days import FLEETS, markdown, name_of
 from studies.short_shift import AGENTS, PROBLEMS, SEEDS, run_folder, trained_models, training_jobs
 from tests.training.tiny import run as train_run
@@ -207,6 +207,15 @@ def test_shipped_model_chooses_as_the_run_and_is_smaller(tmp_path):
     observation, _ = env.reset(options={"day": 5})
     q_values = [model.q_values(observation) for model in models]
     assert np.array_equal(*q_values)
+
+
+def test_shipped_settings_hold_no_path_of_a_machine():
+    settings = {
+        "env_wrapper": {"reward.RewardWrapper": {"version": f"{ROOT}/reward/paratransit.yml"}},
+        "days": [f"{ROOT}/a", 3],
+    }
+    expected = {"env_wrapper": {"reward.RewardWrapper": {"version": "reward/paratransit.yml"}}, "days": ["a", 3]}
+    assert ship.without_root(settings) == expected
 
 
 def test_a_folder_that_is_no_run_is_not_shipped(tmp_path, capsys):

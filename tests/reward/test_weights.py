@@ -129,3 +129,8 @@ def test_v3_is_refused_when_losing_a_patient_would_pay() -> None:
 def test_v3_lost_outbound_is_dearest() -> None:
     v3 = load_weights("v3")
     assert v3["lost_outbound"] < v3["lost_return"] < 0.0
+
+
+def test_file_of_the_project_is_found_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load_weights("reward/paratransit.yml").name == "paratransit"
