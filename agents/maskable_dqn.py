@@ -27,26 +27,27 @@ from envs.vec_env import DispatchVecEnv
 Self = TypeVar("Self", bound="MaskableDQN")
 
 
-def reward_bound(env: VecEnv | None, default: float = 1.0) -> float:
-    """What the environment divides ``pair_reward`` by (``reward.RewardFunction.bound``), or ``default``."""
+def reward_function_of(env: VecEnv | None) -> Any:
+    """The ``reward.RewardFunction`` that the environment pays by; None where it pays nothing."""
     if env is None:
-        return default
+        return None
     try:
         payer = env.get_attr("payer", indices=[0])[0]
     except AttributeError:
-        return default
-    return float(payer.function.bound) if payer is not None else default
+        return None
+    return None if payer is None else payer.function
+
+
+def reward_bound(env: VecEnv | None, default: float = 1.0) -> float:
+    """What the environment divides ``pair_reward`` by (``reward.RewardFunction.bound``), or ``default``."""
+    function = reward_function_of(env)
+    return default if function is None else float(function.bound)
 
 
 def shown_prices(env: VecEnv | None) -> dict[str, float] | None:
     """The prices that the environment shows pairs corrected by (``reward.RewardFunction.prices``); None without."""
-    if env is None:
-        return None
-    try:
-        payer = env.get_attr("payer", indices=[0])[0]
-    except AttributeError:
-        return None
-    return None if payer is None or payer.function.prices is None else dict(payer.function.prices.settings)
+    prices = getattr(reward_function_of(env), "prices", None)
+    return None if prices is None else dict(prices.settings)
 
 
 def move_towards(followers: Sequence[th.Tensor], leaders: Sequence[th.Tensor], share: float) -> None:
