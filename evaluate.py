@@ -73,7 +73,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="what decides; cost: deadhead minutes + 300 per lost booking (default: reward, with --days-from cost)",
     )
     out.add_argument(
-        "--output", metavar="DIR", help="for the files (default: the model's run folder, else logs/evaluation)"
+        "--output",
+        metavar="DIR",
+        help="for the files (default: the run folder of a model of yours, else logs/evaluation)",
     )
     out.add_argument(
         "--hindsight",
@@ -113,7 +115,7 @@ def main(argv: list[str] | None = None) -> int:
 def evaluate(args: argparse.Namespace, argv: list[str] | None = None) -> tuple[Any, Path]:
     """Resolve the arguments, let everybody play, and return the Evaluation and the folder for its files."""
     from baselines.replanners import Replanner
-    from evaluation.models import by_name, find_run, load_policy
+    from evaluation.models import TRAINED_AGENTS, by_name, find_run, load_policy
     from evaluation.report import Evaluation
     from evaluation.runner import num_rows_for, play
     from evaluation.setup import cases_from_folders, check_sizes, generated_cases, make_scenario
@@ -197,7 +199,9 @@ def evaluate(args: argparse.Namespace, argv: list[str] | None = None) -> tuple[A
             **commit_and_versions(),
         },
     )
-    default = next((run.folder for run in runs if run.folder is not None), None) or Path("logs/evaluation")
+    # Shipped models are part of the project: nothing is written among them.
+    own = (run.folder for run in runs if run.folder is not None and TRAINED_AGENTS not in run.folder.resolve().parents)
+    default = next(own, None) or Path("logs/evaluation")
     return evaluation, Path(args.output) if args.output else default
 
 

@@ -31,10 +31,13 @@ class ExportedPolicy:
     Chooses as the model did that was exported, up to the rounding of single precision; answers ``predict`` as it does.
 
     ``candidates`` is the policy's option of the same name (`agents.policies.PairPolicy`), ``horizon_min`` the model's.
+    ``prices`` are those that the model was shown pairs corrected by, and must be shown by (``RewardFunction.load``).
     """
 
-    def __init__(self, network: FastPairNetwork, horizon_min: float | None = None) -> None:
-        self.network, self.horizon_min = network, horizon_min
+    def __init__(
+        self, network: FastPairNetwork, horizon_min: float | None = None, prices: dict[str, float] | None = None
+    ) -> None:
+        self.network, self.horizon_min, self.prices = network, horizon_min, prices
 
     @property
     def candidates(self) -> Candidates | None:
@@ -92,7 +95,7 @@ def export(model: MaskableDQN, path: str | Path) -> Path:
     if path.suffix != ".npz":
         raise ValueError(f"export: expected a path that ends in .npz, got {path}.")
     kept = {name: getattr(net, name) for name in KEPT}
-    settings = json.dumps({"format": FORMAT, **kept, "horizon_min": model.horizon_min})
+    settings = json.dumps({"format": FORMAT, **kept, "horizon_min": model.horizon_min, "prices": model.prices})
     weights = {name: tensor.cpu().numpy() for name, tensor in net.state_dict().items()}
     np.savez(path, allow_pickle=False, **{SETTINGS: np.array(settings)}, **weights)
     return path
@@ -115,7 +118,8 @@ def load(path: str | Path) -> ExportedPolicy:
     if settings["format"] != FORMAT:
         raise ValueError(f"{path}: format {settings['format']}, this version reads {FORMAT}. Export the model anew.")
     kept = {name: settings[name] for name in KEPT}
-    return ExportedPolicy(FastPairNetwork(arrays, **kept, candidates=Candidates()), settings.get("horizon_min"))
+    network = FastPairNetwork(arrays, **kept, candidates=Candidates())
+    return ExportedPolicy(network, settings.get("horizon_min"), settings.get("prices"))
 
 
 def main(argv: list[str] | None = None) -> int:

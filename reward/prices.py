@@ -175,10 +175,15 @@ class PairPrices:
     Raises
     ------
     ValueError
-        For an unknown name.
+        For an unknown name, or when there are no names at all.
     """
 
     def __init__(self, settings: Mapping[str, float]) -> None:
+        if not isinstance(settings, Mapping):
+            raise ValueError(
+                f"prices: expected numbers by name, got {settings!r:.60}. Only train.py turns the name of a tuned rule "
+                "into its numbers."
+            )
         fields = PRICES.names or ()
         values = {name.removeprefix("price_"): float(value) for name, value in settings.items()}
         for name in values:

@@ -20,7 +20,7 @@ from baselines import tuned_settings
 from baselines.replanners import ReplanSearch, ReplanVroom
 from baselines.rules import MatchingWithPrices
 from evaluate import main, untuned_rules
-from evaluation.models import by_name, find_run, normalizes_observations
+from evaluation.models import TRAINED_AGENTS, by_name, find_run, normalizes_observations
 from reward import RewardV1, RewardV2
 
 
@@ -234,6 +234,14 @@ def test_a_model_sees_the_reward_that_it_was_trained_on(tmp_path):
     assert model_v1 == pytest.approx(rule_v1)
     assert model_v2 == pytest.approx(rule_v1)  # what is paid has changed, what it chooses by has not
     assert rule_v2 != pytest.approx(rule_v1)
+
+
+def test_nothing_is_written_among_the_shipped_models(tmp_path, monkeypatch):
+    shipped = {path: path.stat().st_mtime_ns for path in TRAINED_AGENTS.rglob("*")}
+    monkeypatch.chdir(tmp_path)
+    assert main([*QUICK, "--reward", "v2", "--model", "v2-short-shift-seed1"]) == 0
+    assert (tmp_path / "logs" / "evaluation" / "evaluation.json").is_file()
+    assert {path: path.stat().st_mtime_ns for path in TRAINED_AGENTS.rglob("*")} == shipped
 
 
 RULE = "best_immediate_reward"

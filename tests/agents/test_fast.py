@@ -210,6 +210,13 @@ def test_exported_model_chooses_as_the_model(model, states, tmp_path):
         loaded.predict(states, deterministic=False)
 
 
+def test_exported_model_tells_the_prices_that_it_must_be_shown(tmp_path):
+    prices = {"price_occupied_min": 0.5, "threshold": 20.0}
+    env = DispatchVecEnv(1, "short_shift", RewardFunction.load("v2", prices=prices))
+    priced = MaskableDQN("PairPolicy", env, device="cpu", buffer_size=2, policy_kwargs={"width": 16})
+    assert export.load(export.export(priced, tmp_path / "priced.npz")).prices == prices
+
+
 def test_exported_model_serves_any_fleet(tmp_path):
     small = MaskableDQN("PairPolicy", ToyDispatch(5, 15), device="cpu", buffer_size=2)
     perturb(small)

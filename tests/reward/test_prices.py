@@ -84,6 +84,8 @@ def test_untrained_agent_chooses_as_the_rule_of_its_prices():
 def test_unknown_name_is_an_error():
     with pytest.raises(ValueError, match=r"prices: unknown name 'ocupied_min'. Known: priority, occupied_min"):
         PairPrices({"price_ocupied_min": 1.0})
+    with pytest.raises(ValueError, match=r"prices: expected numbers by name, got 'best_reward_with_prices'"):
+        RewardFunction.load("v2", prices="best_reward_with_prices")  # type: ignore[arg-type]
 
 
 def test_equal_by_value():
