@@ -42,6 +42,15 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="let each maskable_dqn play a second time, its pair values inside a matching of drivers and bookings",
     )
+    who.add_argument(
+        "--also-ensemble",
+        type=int,
+        nargs="?",
+        const=0,
+        metavar="SIZE",
+        help="let maskable_dqn models that differ in the training seed only also play as one, by their mean Q-values; "
+        "SIZE: in groups of so many",
+    )
     who.add_argument("--compare-baseline", action="store_true", help="let the rules play beside the models")
     who.add_argument(
         "--policies", nargs="+", metavar="NAME", help="only these rules or re-planners (default: all rules)"
@@ -145,11 +154,17 @@ def evaluate(args: argparse.Namespace, argv: list[str] | None = None) -> tuple[A
             if any(other.name == model.name for other in models[:i]):
                 model.name = f"{model.name} #{i + 1}"
     pools = pool_seeds(runs, [model.name for model in models])
+    files = {model.name: str(run.path) for model, run in zip(models, runs, strict=True)}
+    ensembles: list[Any] = []
+    if args.also_ensemble is not None:
+        ensembles, pools_of_ensembles = make_ensembles(pools, runs, models, args.also_ensemble)
+        pools |= pools_of_ensembles
     if args.also_matching:
         matched = [(run, with_matching(model)) for run, model in zip(runs, models, strict=True) if can_match(run)]
         pools |= pool_seeds([run for run, _ in matched], [model.name for _, model in matched], ", matching")
+        files |= {model.name: str(run.path) for run, model in matched}
         models += [model for _, model in matched]
-        runs += [run for run, _ in matched]
+    models += ensembles
     progress = Progress(len(models) + len(rules) + bool(args.hindsight), len(cases))
     played = []
     for policy in [*models, *rules]:
@@ -194,7 +209,7 @@ def evaluate(args: argparse.Namespace, argv: list[str] | None = None) -> tuple[A
             "rule_settings": settings,
             "replan_ms": args.replan_ms,
             "replan_seed": args.replan_seed,
-            "models": {model.name: str(run.path) for model, run in zip(models, runs, strict=True)},
+            "models": files,
             "command": " ".join(["evaluate.py", *(sys.argv[1:] if argv is None else argv)]),
             **commit_and_versions(),
         },
@@ -349,6 +364,42 @@ def with_matching(policy: Any) -> Any:
     from evaluation.models import ModelPolicy
 
     return ModelPolicy(f"{policy.name}, matching", MatchingPolicy(policy.model), policy.reward_function)
+
+
+def make_ensembles(
+    pools: dict[str, list[str]], runs: list[Any], models: list[Any], size: int
+) -> tuple[list[Any], dict[str, list[str]]]:
+    """
+    Models of each pool as ensembles of ``size`` (0: one of all), in the order given, those left over in none; and
+    where there are several ensembles, them as one method.
+    """
+    from agents.ensemble import EnsemblePolicy
+    from evaluation.models import ModelPolicy
+    from evaluation.setup import SetupError
+
+    by_name = {model.name: (run, model) for run, model in zip(runs, models, strict=True)}
+    ensembles, pools_of_ensembles = [], {}
+    for pool, members in pools.items():
+        found = [by_name[name] for name in members]
+        if not all(can_match(run) for run, _ in found):
+            continue
+        if not 0 <= size <= len(found) or size == 1:
+            raise SetupError(f"--also-ensemble {size}: expected 2 to {len(found)} of the models of '{pool}'.")
+        size_here = size or len(found)
+        groups = [found[i : i + size_here] for i in range(0, len(found) - size_here + 1, size_here)]
+        names = []
+        for group in groups:
+            seeds = ", ".join(str(run.settings.get("seed")) for run, _ in group)
+            names.append(f"{pool}, mean of the networks of seeds {seeds}")
+            ensemble = EnsemblePolicy([model.model for _, model in group])
+            ensembles.append(ModelPolicy(names[-1], ensemble, group[0][1].reward_function))
+        if len(names) > 1:
+            pools_of_ensembles[f"{pool}, {len(names)} means of {size_here} networks"] = names
+    if not ensembles:
+        raise SetupError(
+            "--also-ensemble: no maskable_dqn models that differ in the training seed only. Name two or more."
+        )
+    return ensembles, pools_of_ensembles
 
 
 def pool_seeds(runs: list[Any], names: list[str], suffix: str = "") -> dict[str, list[str]]:

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from agents.ensemble import EnsemblePolicy
 from agents.maskable_dqn import MaskableDQN
+from agents.masking import with_mask
 
 
 class MatchingPolicy:
@@ -25,12 +27,12 @@ class MatchingPolicy:
     Parameters
     ----------
     model
-        A trained `MaskableDQN` of any policy.
+        A trained `MaskableDQN` of any policy, or an ensemble of them.
     min_advantage
         Pairs must beat waiting by more than this, in the model's units (reward / ``reward_scale``).
     """
 
-    def __init__(self, model: MaskableDQN, min_advantage: float = 0.0) -> None:
+    def __init__(self, model: MaskableDQN | EnsemblePolicy, min_advantage: float = 0.0) -> None:
         self.model, self.min_advantage = model, min_advantage
 
     def predict(
@@ -42,8 +44,7 @@ class MatchingPolicy:
         action_masks: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Any]:
         """As a model's ``predict``; ``action_masks`` takes the place of the observation's mask."""
-        if action_masks is not None:
-            observation = {**observation, "action_mask": np.asarray(action_masks)}
+        observation = with_mask(observation, action_masks)
         is_batch = np.ndim(observation["action_mask"]) == 2
         mask = np.atleast_2d(np.asarray(observation["action_mask"]).astype(bool))
         actions = np.zeros(len(mask), dtype=np.int64)

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from agents.branching import Branching, BranchSettings, difference_loss
 from agents.fast import FastPairNetwork
 from agents.imitation import Imitation, TeacherSettings, imitation_loss
-from agents.masking import MASK_KEY, MASKINGS, MAX_HORIZON_MIN, as_booleans, mask_as_seen, random_feasible
+from agents.masking import MASK_KEY, MASKINGS, MAX_HORIZON_MIN, as_booleans, mask_as_seen, random_feasible, with_mask
 from agents.policies import MaskableMlpPolicy, MaskedPolicy, PairPolicy
 from agents.replay import ClockReplayBuffer, ClockSamples, PrioritizedClockReplayBuffer
 from agents.schedules import FadingSchedule
@@ -336,10 +336,7 @@ class MaskableDQN(DQN):
     def _choose(
         self, observation: Any, net: Any, exploration_rate: float, action_masks: np.ndarray | None = None
     ) -> np.ndarray:
-        given = observation
-        if action_masks is not None and self.masking == "feasible":
-            given = {**observation, MASK_KEY: np.asarray(action_masks).reshape(np.shape(observation[MASK_KEY]))}
-        obs, is_batch = self._batched(given)
+        obs, is_batch = self._batched(with_mask(observation, action_masks if self.masking == "feasible" else None))
         mask = as_booleans(obs[MASK_KEY])
         explores = (
             np.random.random(len(mask)) < exploration_rate if exploration_rate > 0.0 else np.zeros(len(mask), bool)

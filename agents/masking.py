@@ -36,6 +36,13 @@ def masked_values(q_values: th.Tensor, mask: th.Tensor) -> th.Tensor:
     return q_values.masked_fill(~mask.bool(), infeasible_value(q_values.dtype))
 
 
+def with_mask(obs: dict[str, Any], action_masks: np.ndarray | None) -> dict[str, Any]:
+    """The observation with ``action_masks`` (sb3-contrib's convention), if given, in the place of its own mask."""
+    if action_masks is None:
+        return obs
+    return {**obs, MASK_KEY: np.asarray(action_masks).reshape(np.shape(obs[MASK_KEY]))}
+
+
 def mask_as_seen(obs: dict[str, Any], masking: str = "feasible", horizon_min: float | None = None) -> dict[str, Any]:
     """
     The observation with the mask that an agent of this ``masking`` goes by.

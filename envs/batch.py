@@ -279,9 +279,7 @@ def _copy_matrix(source: Any, target: Any, num_drivers: int, old: int, new: int)
         target[:, first + shift : last + shift, :old] = source[:, first:last]
 
 
-def _copy_rows(
-    source: np.ndarray, rows: npt.NDArray[np.int64], target: np.ndarray, at: npt.NDArray[np.int64]
-) -> None:
+def _copy_rows(source: np.ndarray, rows: npt.NDArray[np.int64], target: np.ndarray, at: npt.NDArray[np.int64]) -> None:
     """``target[at] = source[rows]``, row by row as bytes: NumPy copies records field by field, and twice."""
     from_bytes, to_bytes = (array.view(np.uint8).reshape(len(array), -1) for array in (source, target))
     for row, place in zip(rows.tolist(), at.tolist(), strict=True):

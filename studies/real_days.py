@@ -2,9 +2,9 @@
 The README's table on real days: ``python -m studies.real_days TRIPS.csv`` (``make real-days DATA=TRIPS.csv``).
 
 Converts the published paratransit bookings with six draws of when they are announced, trains the agents with five seeds
-on service days 0-44, and lets their last models and all rules play days 60-89 under three draws with 8, 10 and 14
-drivers, plan improvement off and on. Only aggregates are written. Can be stopped at any time: the same command goes on
-where it was.
+on service days 0-44, and lets their last models, these together by their mean Q-values, and all rules play days 60-89
+under three draws with 8, 10 and 14 drivers, plan improvement off and on. Only aggregates are written. Can be stopped at
+any time: the same command goes on where it was.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--agents", nargs="+", default=list(AGENTS), choices=list(AGENTS), help="default: all")
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS), help="training seeds; default: 1 to 5")
     parser.add_argument("--models", nargs="+", default=[], help="evaluate these, and train nothing")
+    parser.add_argument(
+        "--no-ensemble", action="store_true", help="don't let the seeds also play as one; for a single seed, or none"
+    )
     parser.add_argument("--jobs", type=int, help="runs side by side; default: one per core")
     parser.add_argument("--folder", type=Path, default=Path("logs/real-days"), help="default: logs/real-days")
     parser.add_argument("--data", type=Path, default=Path("data/paratransit"), help="default: data/paratransit")
@@ -57,6 +60,7 @@ def main(argv: list[str] | None = None) -> int:
             command += ["--days-from", *folders]
             command += ["--days", REPORT_DAYS, "--reward", "v2", "--plan-improvement", improvement]
             command += ["--compare-baseline", "--no-latency", "--last", "--model", *map(str, models)]
+            command += [] if args.no_ensemble else ["--also-ensemble"]
             command += ["--output", str(args.output / name_of(fleet, improvement))]
             subprocess.run(command, cwd=ROOT, check=True)
     table = markdown(args.output)
@@ -118,21 +122,23 @@ def markdown(folder: Path) -> str:
 def against_best_rules(folder: Path, improvement: str) -> list[str]:
     """A line per agent: paired difference in cost to the best rule of each fleet, with its 95 % interval."""
     contents = [json.loads((folder / name_of(fleet, improvement) / "evaluation.json").read_text()) for fleet in FLEETS]
-    pools = [name for name, policy in contents[0]["policies"].items() if policy.get("members")]
+    policies = contents[0]["policies"]
+    seeds = {name for policy in policies.values() for name in policy.get("members", [])}
+    agents = [name for name, policy in policies.items() if policy["kind"] != "rule" and name not in seeds]
     lines = []
-    for pool in pools:
+    for agent in agents:
         parts = []
         for content in contents:
             rule = content["best_rule"]
             (found,) = (
                 entry
                 for entry in content["comparisons"]
-                if (entry["policy"], entry["against"], entry["metric"]) == (pool, rule, "cost")
+                if (entry["policy"], entry["against"], entry["metric"]) == (agent, rule, "cost")
             )
             share = found["mean_difference"] / content["policies"][rule]["kpis"]["cost"]
             interval = f"[{found['ci_low']:+.0f}, {found['ci_high']:+.0f}]"
             parts.append(f"{found['mean_difference']:+.0f} {interval} = {share:+.1%} ({rule})")
-        lines.append(f"{pool} against the best rule, cost a day, 95 %: {' / '.join(parts)}")
+        lines.append(f"{agent} against the best rule, cost a day, 95 %: {' / '.join(parts)}")
     return lines
 
 

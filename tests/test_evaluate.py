@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import gymnasium as gym
+import numpy as np
 import pytest
 import torch as th
 import yaml
@@ -269,22 +270,53 @@ def test_a_model_sees_the_prices_that_it_was_trained_with(tmp_path, is_in_a_run_
     assert rewards[trained] != pytest.approx(rewards["best_immediate_reward"])
 
 
-def test_pair_values_play_inside_a_matching_too(tmp_path):
+def make_pair_runs(folder, seeds):
+    """Run folders of pair networks, untrained but for the last layer, which is drawn."""
     folders = []
-    for seed in (0, 1):
-        folder = tmp_path / f"Dispatch-v0_{seed}"
-        (folder / "Dispatch-v0").mkdir(parents=True)
+    for seed in seeds:
+        run = folder / f"Dispatch-v0_{seed}"
+        (run / "Dispatch-v0").mkdir(parents=True)
         settings = {"reward": "v2", "algo": "maskable_dqn", "env": "Dispatch-v0", "seed": seed}
-        (folder / "Dispatch-v0" / "resolved.yml").write_text(yaml.safe_dump(settings))
-        MaskableDQN(PairPolicy, make_env(), buffer_size=10, device="cpu", seed=seed).save(folder / "Dispatch-v0.zip")
-        folders.append(str(folder))
+        (run / "Dispatch-v0" / "resolved.yml").write_text(yaml.safe_dump(settings))
+        model = MaskableDQN(PairPolicy, make_env(), buffer_size=10, device="cpu", seed=seed, averaging=None)
+        th.nn.init.normal_(model.q_net.score_head.weight, std=0.1)
+        model.save(run / "Dispatch-v0.zip")
+        folders.append(str(run))
+    return folders
+
+
+def test_pair_values_play_inside_a_matching_too(tmp_path):
+    folders = make_pair_runs(tmp_path, (0, 1))
     assert main(["--model", *folders, "--also-matching", "--output", str(tmp_path), *QUICK]) == 0
     policies = json.loads((tmp_path / "evaluation.json").read_text())["policies"]
     pools = {name for name, policy in policies.items() if policy.get("members")}
     assert pools == {"maskable_dqn, 2 seeds (last)", "maskable_dqn, 2 seeds (last), matching"}
-    # An untrained pair network is the best immediate reward; matched, it gives some bookings to other drivers.
+    # Matched, some bookings go to other drivers.
     plain, matched = (policies[name]["reward_mean"] for name in sorted(pools))
     assert plain != matched
+
+
+def test_networks_of_several_seeds_play_as_one(tmp_path):
+    folders = make_pair_runs(tmp_path, range(5))
+    options = ["--also-ensemble", "2", "--output", str(tmp_path), *QUICK]
+    assert main(["--model", *folders, *options]) == 0
+    content = json.loads((tmp_path / "evaluation.json").read_text())
+    pool = "maskable_dqn, 5 seeds (last)"
+    # Five networks in twos: seeds 0 and 1, 2 and 3; the fifth is in none.
+    names = [f"{pool}, mean of the networks of seeds {seeds}" for seeds in ("0, 1", "2, 3")]
+    assert content["policies"][f"{pool}, 2 means of 2 networks"]["members"] == names
+    means = [content["policies"][name]["reward_mean"] for name in names]
+    assert content["policies"][f"{pool}, 2 means of 2 networks"]["reward_mean"] == pytest.approx(np.mean(means))
+    assert main(["--model", *folders[:2], "--also-ensemble", "--output", str(tmp_path), *QUICK]) == 0
+    policies = json.loads((tmp_path / "evaluation.json").read_text())["policies"]
+    alone = policies["maskable_dqn, 2 seeds (last), mean of the networks of seeds 0, 1"]
+    assert alone["reward_mean"] == pytest.approx(means[0])
+
+
+def test_an_ensemble_needs_networks_of_several_seeds(tmp_path, capsys):
+    folders = make_pair_runs(tmp_path, range(2))
+    assert "name two or more" in refused(capsys, "--model", folders[0], "--also-ensemble").lower()
+    assert "expected 2 to 2 of the models" in refused(capsys, "--model", *folders, "--also-ensemble", "3")
 
 
 def test_a_file_that_is_no_model_is_refused(tmp_path, capsys):

@@ -112,13 +112,16 @@ def test_table_of_real_days_pools_seeds_and_sorts_by_cost(tmp_path):
             folder.mkdir()
             kpis = {"num_lost": 5.0, "num_bookings": 100.0, "deadhead_min": 600.0, "cost": 2100.0}
             policies = {
-                "rule": {"kpis": kpis},
-                "dqn, 2 seeds": {"kpis": {**kpis, "cost": 1500.0}, "members": ["dqn #1", "dqn #2"]},
-                "dqn #1": {"kpis": kpis},
-                "dqn #2": {"kpis": kpis},
+                "rule": {"kind": "rule", "kpis": kpis},
+                "dqn, 2 seeds": {"kind": "pool", "kpis": {**kpis, "cost": 1500.0}, "members": ["dqn #1", "dqn #2"]},
+                "dqn #1": {"kind": "model", "kpis": kpis},
+                "dqn #2": {"kind": "model", "kpis": kpis},
+                "mean of both": {"kind": "model", "kpis": {**kpis, "cost": 1400.0}},
             }
             difference = {"mean_difference": -600.0, "ci_low": -700.0, "ci_high": -400.0, "metric": "cost"}
-            comparisons = [{**difference, "policy": "dqn, 2 seeds", "against": "rule"}]
+            comparisons = [
+                {**difference, "policy": name, "against": "rule"} for name in ("dqn, 2 seeds", "dqn #1", "mean of both")
+            ]
             content = {"policies": policies, "best_rule": "rule", "comparisons": comparisons}
             (folder / "evaluation.json").write_text(json.dumps(content))
     table = markdown(tmp_path)
@@ -127,6 +130,7 @@ def test_table_of_real_days_pools_seeds_and_sorts_by_cost(tmp_path):
     # 5 of 100 lost, 600 min = 10 h, the same for every fleet
     assert "| rule | 5.0 / 5.0 / 5.0 | 10.0 / 10.0 / 10.0 | 2100 / 2100 / 2100 |" in table
     assert table.index("dqn, 2 seeds") < table.index("| rule |")
+    assert "mean of both against the best rule, cost a day, 95 %: -600 [-700, -400] = -28.6%" in table
     assert "dqn #1" not in table
 
 

@@ -1,0 +1,67 @@
+"""Several networks as one agent."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch as th
+
+from agents.ensemble import EnsemblePolicy
+from agents.hybrid import MatchingPolicy
+from agents.maskable_dqn import MaskableDQN
+from agents.masking import infeasible_value
+from tests.agents.toy import ToyDispatch
+
+LOWEST = np.float32(infeasible_value(th.float32))
+SMALL = {"buffer_size": 10, "device": "cpu", "policy_kwargs": {"width": 8}}
+
+
+class Fixed:
+    """Answers the same Q-values always."""
+
+    reward_scale, masking, horizon_min, prices = 100.0, "feasible", None, None
+
+    def __init__(self, *q_values: float, **changed) -> None:
+        self.answer = np.array(q_values, np.float32)
+        self.__dict__.update(changed)
+
+    def q_values(self, observation):
+        return np.where(observation["action_mask"] > 0, self.answer, LOWEST)
+
+
+def test_the_mean_decides_and_not_the_majority():
+    # wait, pair 0, pair 1:  (0, 1, 0), (0, 1, 0), (0, -5, 3)  mean (0, -1, 1): action 2, though two of three prefer 1.
+    policy = EnsemblePolicy([Fixed(0, 1, 0), Fixed(0, 1, 0), Fixed(0, -5, 3)])
+    observation = {"action_mask": np.ones(3, np.int8)}
+    assert policy.q_values(observation) == pytest.approx([0, -1, 1])
+    assert policy.predict(observation)[0] == 2
+    # Without pair 1: (0, -1): wait.
+    assert policy.predict(observation, action_masks=np.array([True, True, False]))[0] == 0
+
+
+def test_infeasible_actions_stay_the_worst():
+    # The sum of two most negative float32 overflows to -inf in float32; the mean in float64 does not.
+    policy = EnsemblePolicy([Fixed(-2, 5, 5), Fixed(-4, 5, 5)])
+    q = policy.q_values({"action_mask": np.array([[1, 0, 0]], np.int8)})
+    assert np.isfinite(q).all()
+    assert q[0, 0] == -3
+    assert (policy.predict({"action_mask": np.array([[1, 0, 0]], np.int8)})[0] == [0]).all()
+
+
+def test_one_network_alone_chooses_as_itself_and_a_matching_takes_an_ensemble():
+    models = [MaskableDQN("PairPolicy", ToyDispatch(3, 4), seed=seed, **SMALL) for seed in (0, 1)]
+    observation, _ = ToyDispatch(3, 4).reset(seed=3)
+    alone = EnsemblePolicy(models[:1])
+    assert alone.q_values(observation) == pytest.approx(models[0].q_values(observation).astype(float))
+    assert alone.predict(observation)[0] == models[0].predict(observation, deterministic=True)[0]
+    action, _ = MatchingPolicy(EnsemblePolicy(models)).predict(observation)
+    assert observation["action_mask"][action] == 1
+
+
+def test_models_of_other_units_or_prices_are_refused():
+    with pytest.raises(ValueError, match="none"):
+        EnsemblePolicy([])
+    with pytest.raises(ValueError, match=r"differ in reward_scale: \[100.0, 10.0\]"):
+        EnsemblePolicy([Fixed(0, 1), Fixed(0, 1, reward_scale=10.0)])
+    with pytest.raises(ValueError, match="differ in prices"):
+        EnsemblePolicy([Fixed(0, 1), Fixed(0, 1, prices={"price_priority": 1.0})])
