@@ -389,12 +389,14 @@ def make_ensembles(
         groups = [found[i : i + size_here] for i in range(0, len(found) - size_here + 1, size_here)]
         names = []
         for group in groups:
-            seeds = ", ".join(str(run.settings.get("seed")) for run, _ in group)
-            names.append(f"{pool}, mean of the networks of seeds {seeds}")
+            run, seeds = group[0][0], " ".join(str(run.settings.get("seed")) for run, _ in group)
+            taken = [each.name for each in ensembles]
+            names.append(unused(f"{run.algo}, mean of seeds {seeds} ({run.checkpoint})", taken))
             ensemble = EnsemblePolicy([model.model for _, model in group])
             ensembles.append(ModelPolicy(names[-1], ensemble, group[0][1].reward_function))
         if len(names) > 1:
-            pools_of_ensembles[f"{pool}, {len(names)} means of {size_here} networks"] = names
+            name = f"{found[0][0].algo}, {len(names)} means of {size_here} seeds ({found[0][0].checkpoint})"
+            pools_of_ensembles[unused(name, pools_of_ensembles)] = names
     if not ensembles:
         raise SetupError(
             "--also-ensemble: no maskable_dqn models that differ in the training seed only. Name two or more."
@@ -413,10 +415,15 @@ def pool_seeds(runs: list[Any], names: list[str], suffix: str = "") -> dict[str,
         if len(members) > 1 and len(seeds) == len(members):
             run = runs[members[0]]
             name = f"{run.algo}, {len(members)} seeds ({run.checkpoint}){suffix}"
-            while name in pools:
-                name += "'"
-            pools[name] = [names[i] for i in members]
+            pools[unused(name, pools)] = [names[i] for i in members]
     return pools
+
+
+def unused(name: str, taken: Any) -> str:
+    """The name, with primes until nothing else has it."""
+    while name in taken:
+        name += "'"
+    return name
 
 
 def commit_and_versions() -> dict[str, Any]:

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from agents.fast import Advantages, FastPairNetwork
 from agents.maskable_dqn import MaskableDQN
-from agents.masking import with_mask
+from agents.masking import MASK_KEY, as_booleans, mask_as_seen, with_mask
 
 
 class EnsemblePolicy:
@@ -52,4 +53,30 @@ class EnsemblePolicy:
         action_masks: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Any]:
         """As a model's ``predict``; ``action_masks`` takes the place of the observation's mask."""
-        return self.q_values(with_mask(observation, action_masks)).argmax(axis=-1), state
+        observation = with_mask(observation, action_masks)
+        if np.ndim(observation[MASK_KEY]) == 1:
+            return self._choose({key: np.asarray(value)[None] for key, value in observation.items()})[0], state
+        return self._choose(observation), state
+
+    def _choose(self, observation: dict[str, np.ndarray]) -> np.ndarray:
+        """Actions for a batch; where very many pairs are feasible, the likely ones are scored only, as by one model."""
+        first = self.models[0]
+        seen = mask_as_seen(observation, first.masking, first.horizon_min)
+        mask = as_booleans(seen[MASK_KEY])
+        num_feasible = np.count_nonzero(mask, axis=1)
+        candidates = first.policy.candidates
+        is_large = np.zeros(len(num_feasible), bool) if candidates is None else num_feasible > candidates.above
+        actions = mask.argmax(axis=1)  # where one action is feasible there is nothing to ask the networks
+        if is_large.any():
+            networks = [FastPairNetwork.of(model.policy.acting_net, candidates) for model in self.models]
+            for row in np.flatnonzero(is_large):
+                obs = {key: np.asarray(array)[row] for key, array in seen.items()}
+                found = [network.advantages(obs) for network in networks]
+                pairs = np.mean([each.pairs for each in found], axis=0)
+                mean = Advantages(found[0].at, pairs, float(np.mean([each.wait for each in found])))
+                actions[row] = mean.action(can_wait=bool(mask[row, 0]))
+        asks = np.flatnonzero(~is_large & (num_feasible > 1))
+        if len(asks):
+            q = self.q_values({key: np.asarray(array)[asks] for key, array in observation.items()})
+            actions[asks] = q.argmax(axis=1)
+        return actions

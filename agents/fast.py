@@ -29,6 +29,15 @@ class Advantages(NamedTuple):
     pairs: FloatArray  # (scored pairs,)
     wait: float
 
+    def action(self, can_wait: bool) -> int:
+        """The greedy action: the first of the best; 0 (wait) when nothing is feasible."""
+        if not len(self.at):
+            return 0
+        best = int(self.pairs.argmax())
+        if can_wait and self.wait >= self.pairs[best]:
+            return 0
+        return 1 + int(self.at[best])
+
 
 class FastPairNetwork:
     """
@@ -69,15 +78,8 @@ class FastPairNetwork:
 
     # --- choosing -----------------------------------------------------------------------------------------------
     def action(self, obs: ArrayObs) -> int:
-        """The greedy action: the first of the best; 0 (wait) when nothing is feasible."""
-        can_wait = bool(obs[MASK_KEY][0])
-        advantages = self.advantages(obs)
-        if not len(advantages.at):
-            return 0
-        best = int(advantages.pairs.argmax())
-        if can_wait and advantages.wait >= advantages.pairs[best]:
-            return 0
-        return 1 + int(advantages.at[best])
+        """The greedy action of one observation (arrays without a batch axis)."""
+        return self.advantages(obs).action(bool(obs[MASK_KEY][0]))
 
     def advantages(self, obs: ArrayObs) -> Advantages:
         """

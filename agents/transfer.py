@@ -62,5 +62,6 @@ def load_for(path: str | pathlib.Path | io.BufferedIOBase, env: GymEnv, **kwargs
     check_transferable(data["observation_space"], env.observation_space, name)  # type: ignore[arg-type]
     if start is not None:
         path.seek(start)  # type: ignore[union-attr]
-    new_spaces = {"observation_space": env.observation_space, "action_space": env.action_space}
-    return MaskableDQN.load(path, env=env, custom_objects=new_spaces, **kwargs)
+    changed = {"observation_space": env.observation_space, "action_space": env.action_space}
+    changed |= {"verbose": kwargs["verbose"]} if "verbose" in kwargs else {}  # SB3 speaks before it takes kwargs in
+    return MaskableDQN.load(path, env=env, custom_objects=changed, **kwargs)

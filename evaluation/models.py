@@ -217,7 +217,7 @@ def load_policy(run: Run, env: Any) -> ModelPolicy:
         from agents.transfer import load_for
 
         try:
-            model = load_for(run.path, env, device="cpu", buffer_size=1)
+            model = load_for(run.path, env, device="cpu", buffer_size=1, verbose=0)
         except ValueError as error:
             raise ModelError(f"--model {run.path}: {problem} ({error})") from error
     return ModelPolicy(run.name, model, own_reward(run, env, getattr(model, "prices", None)))

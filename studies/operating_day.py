@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from studies.jobs import ROOT, latest_run, run_all, train_job
+from studies.paired import agents_of
 
 SEEDS = (1, 2, 3, 4, 5)
 TRAIN = ("--reward", "v3", "--env", "DispatchDay-v0", "--eval-freq", "100000", "--no-save-replay-buffer")
@@ -51,6 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS), help="training seeds; default: 1 to 5")
     parser.add_argument("--models", nargs="+", default=[], help="evaluate these, and train nothing")
     parser.add_argument("--days", type=int, help="report days of every size; default: 500, 200, 100, 30")
+    parser.add_argument("--no-ensemble", action="store_true", help="don't let the seeds also play as one")
     parser.add_argument("--jobs", type=int, help="runs side by side; default: one per core")
     parser.add_argument("--folder", type=Path, default=Path("logs/operating-day"), help="default: logs/operating-day")
     parser.add_argument(
@@ -66,6 +68,7 @@ def main(argv: list[str] | None = None) -> int:
             command += ["--env-kwargs", f"load:{LOAD}", "--plan-improvement", improvement]
             command += ["--num-drivers", str(size.drivers), "--max-bookings", str(size.slots)]
             command += ["--episodes", str(size.days), "--policies", *RULES, "--last", "--model", *models]
+            command += [] if args.no_ensemble else ["--also-ensemble"]
             subprocess.run([*command, "--output", str(args.output / name_of(size, improvement))], cwd=ROOT, check=True)
     table = markdown(args.output, sizes)
     (args.output / "table.md").write_text(table)
@@ -89,22 +92,22 @@ def name_of(size: Size, improvement: str) -> str:
 
 
 def markdown(folder: Path, sizes: Any = SIZES) -> str:
-    """A line per size and setting of plan improvement: the agent, the best rule, and what each does to service."""
+    """A line per size, setting of plan improvement and agent: its margin, the best rule, what each does to service."""
     lines = [
-        "| world | agent, V3 a day | best rule | difference, 95 % | lost %, agent / rule | late %, agent / rule "
+        "| world | agent | V3 a day | best rule | difference, 95 % | lost %, agent / rule | late %, agent / rule "
         "| km a trip, agent / rule |",
-        "|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for size in sizes:
         for improvement in ("off", "on"):
             result = json.loads((folder / name_of(size, improvement) / "evaluation.json").read_text())
-            lines.append(line_of(f"{size.name}, improvement {improvement}, {size.days} days", result))
+            world = f"{size.name}, improvement {improvement}, {size.days} days"
+            lines += [line_of(world, agent, result) for agent in agents_of(result["policies"])]
     return "\n".join(lines) + "\n"
 
 
-def line_of(world: str, result: dict[str, Any]) -> str:
+def line_of(world: str, agent: str, result: dict[str, Any]) -> str:
     policies, rule = result["policies"], result["best_rule"]
-    agent = next(name for kind in ("pool", "model") for name, one in policies.items() if one["kind"] == kind)
     found = next(
         one
         for one in result["comparisons"]
@@ -119,6 +122,7 @@ def line_of(world: str, result: dict[str, Any]) -> str:
         for name in (agent, rule)
     )
     cells = (
+        agent,
         f"{policies[agent]['objective_mean']:.0f}",
         f"{rule} {policies[rule]['objective_mean']:.0f}",
         f"{found['mean_difference']:+.0f} [{found['ci_low']:+.0f}, {found['ci_high']:+.0f}]",

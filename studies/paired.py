@@ -19,6 +19,12 @@ MATCHING = ", matching"  # how evaluate.py calls a model's second way to choose
 FloatArray = npt.NDArray[np.float64]
 
 
+def agents_of(policies: dict[str, Any]) -> list[str]:
+    """Who in evaluation.json is no rule; single members are left to their pool."""
+    members = {name for policy in policies.values() for name in policy.get("members", [])}
+    return [name for name, policy in policies.items() if policy["kind"] in ("pool", "model") and name not in members]
+
+
 @dataclass(frozen=True)
 class DayResults:
     """

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from studies.jobs import ROOT, Job, latest_run, run_all, train_job
+from studies.paired import agents_of
 
 SEEDS = (1, 2, 3, 4, 5)
 FLEETS = (8, 10, 14)
@@ -122,11 +123,8 @@ def markdown(folder: Path) -> str:
 def against_best_rules(folder: Path, improvement: str) -> list[str]:
     """A line per agent: paired difference in cost to the best rule of each fleet, with its 95 % interval."""
     contents = [json.loads((folder / name_of(fleet, improvement) / "evaluation.json").read_text()) for fleet in FLEETS]
-    policies = contents[0]["policies"]
-    seeds = {name for policy in policies.values() for name in policy.get("members", [])}
-    agents = [name for name, policy in policies.items() if policy["kind"] != "rule" and name not in seeds]
     lines = []
-    for agent in agents:
+    for agent in agents_of(contents[0]["policies"]):
         parts = []
         for content in contents:
             rule = content["best_rule"]

@@ -301,15 +301,15 @@ def test_networks_of_several_seeds_play_as_one(tmp_path):
     options = ["--also-ensemble", "2", "--output", str(tmp_path), *QUICK]
     assert main(["--model", *folders, *options]) == 0
     content = json.loads((tmp_path / "evaluation.json").read_text())
-    pool = "maskable_dqn, 5 seeds (last)"
+    pool = "maskable_dqn, 2 means of 2 seeds (last)"
     # Five networks in twos: seeds 0 and 1, 2 and 3; the fifth is in none.
-    names = [f"{pool}, mean of the networks of seeds {seeds}" for seeds in ("0, 1", "2, 3")]
-    assert content["policies"][f"{pool}, 2 means of 2 networks"]["members"] == names
+    names = [f"maskable_dqn, mean of seeds {seeds} (last)" for seeds in ("0 1", "2 3")]
+    assert content["policies"][pool]["members"] == names
     means = [content["policies"][name]["reward_mean"] for name in names]
-    assert content["policies"][f"{pool}, 2 means of 2 networks"]["reward_mean"] == pytest.approx(np.mean(means))
+    assert content["policies"][pool]["reward_mean"] == pytest.approx(np.mean(means))
     assert main(["--model", *folders[:2], "--also-ensemble", "--output", str(tmp_path), *QUICK]) == 0
     policies = json.loads((tmp_path / "evaluation.json").read_text())["policies"]
-    alone = policies["maskable_dqn, 2 seeds (last), mean of the networks of seeds 0, 1"]
+    alone = policies["maskable_dqn, mean of seeds 0 1 (last)"]
     assert alone["reward_mean"] == pytest.approx(means[0])
 
 

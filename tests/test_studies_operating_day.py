@@ -49,10 +49,10 @@ def test_table_shows_the_pool_beside_the_best_rule(tmp_path):
     _, _, off, on = markdown(tmp_path, [size]).splitlines()
     # lost: 1.25 and 2 of 100 bookings; late: 12.34 and 20 %
     assert off == (
-        "| 4x30, improvement off, 500 days | 940 | nearest_driver 900 | +40 [+10, +71] | 1.25 / 2.00 | 12.3 / 20.0 "
-        "| 11.00 / 12.50 |"
+        "| 4x30, improvement off, 500 days | agent, 2 seeds | 940 | nearest_driver 900 | +40 [+10, +71] | 1.25 / 2.00 "
+        "| 12.3 / 20.0 | 11.00 / 12.50 |"
     )
-    assert on.startswith("| 4x30, improvement on, 500 days | 1040 | nearest_driver 1000 |")
+    assert on.startswith("| 4x30, improvement on, 500 days | agent, 2 seeds | 1040 | nearest_driver 1000 |")
 
 
 def test_every_world_is_played_by_the_same_models(tmp_path, monkeypatch):

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch as th
 
+from agents.candidates import Candidates
 from agents.ensemble import EnsemblePolicy
 from agents.hybrid import MatchingPolicy
 from agents.maskable_dqn import MaskableDQN
 from agents.masking import infeasible_value
+from reward import RewardV2
 from tests.agents.toy import ToyDispatch
 
 LOWEST = np.float32(infeasible_value(th.float32))
@@ -20,6 +25,7 @@ class Fixed:
     """Answers the same Q-values always."""
 
     reward_scale, masking, horizon_min, prices = 100.0, "feasible", None, None
+    policy = SimpleNamespace(candidates=None)
 
     def __init__(self, *q_values: float, **changed) -> None:
         self.answer = np.array(q_values, np.float32)
@@ -65,3 +71,23 @@ def test_models_of_other_units_or_prices_are_refused():
         EnsemblePolicy([Fixed(0, 1), Fixed(0, 1, reward_scale=10.0)])
     with pytest.raises(ValueError, match="differ in prices"):
         EnsemblePolicy([Fixed(0, 1), Fixed(0, 1, prices={"price_priority": 1.0})])
+
+
+def test_large_fleets_are_scored_as_small_ones():
+    env = RewardV2(gym.make("Dispatch-v0"))  # 5 drivers: 5 candidates a booking are all pairs
+    models = [MaskableDQN("PairPolicy", env, seed=seed, **SMALL) for seed in (0, 1, 2)]
+    for model in models:
+        th.nn.init.normal_(model.q_net.score_head.weight, std=0.3)
+    policy = EnsemblePolicy(models)
+    observation, _ = env.reset(options={"day": 5})
+    taken = []
+    for _ in range(40):
+        for model in models:
+            model.policy.candidates = None
+        all_scored = int(policy.predict(observation)[0])
+        for model in models:
+            model.policy.candidates = Candidates(above=1, per_booking=5)
+        assert policy.predict(observation)[0] == all_scored
+        taken.append(all_scored)
+        observation = env.step(all_scored)[0]
+    assert len(set(taken)) > 5
