@@ -378,7 +378,8 @@ def make_ensembles(
     from evaluation.setup import SetupError
 
     by_name = {model.name: (run, model) for run, model in zip(runs, models, strict=True)}
-    ensembles, pools_of_ensembles = [], {}
+    ensembles: list[Any] = []
+    pools_of_ensembles: dict[str, list[str]] = {}
     for pool, members in pools.items():
         found = [by_name[name] for name in members]
         if not all(can_match(run) for run, _ in found):
@@ -409,7 +410,7 @@ def pool_seeds(runs: list[Any], names: list[str], suffix: str = "") -> dict[str,
     groups: dict[str, list[int]] = {}
     for i, run in enumerate(runs):
         groups.setdefault(run.group, []).append(i)
-    pools = {}
+    pools: dict[str, list[str]] = {}
     for members in groups.values():
         seeds = {runs[i].settings.get("seed") for i in members}
         if len(members) > 1 and len(seeds) == len(members):
