@@ -78,6 +78,8 @@ def main(argv: list[str] | None = None) -> int:
                 print(f"No {name}: {error}", file=sys.stderr)
         if models:
             command += ["--best-and-last", "--model", *(str(run) for runs in models.values() for run in runs)]
+        if len(models.get("maskable_dqn", [])) > 1:
+            command += ["--also-ensemble"]
         subprocess.run(command, cwd=ROOT, check=True)
     print(f"Results: {args.output}")
     return 0
