@@ -52,7 +52,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS), help="training seeds; default: 1 to 5")
     parser.add_argument("--models", nargs="+", default=[], help="evaluate these, and train nothing")
     parser.add_argument("--days", type=int, help="report days of every size; default: 500, 200, 100, 30")
-    parser.add_argument("--no-ensemble", action="store_true", help="don't let the seeds also play as one")
+    parser.add_argument(
+        "--ensemble-size",
+        type=int,
+        default=0,
+        help="seeds that also play as one, by the mean of their Q-values; default: all of them; 1: none do",
+    )
     parser.add_argument("--jobs", type=int, help="runs side by side; default: one per core")
     parser.add_argument("--folder", type=Path, default=Path("logs/operating-day"), help="default: logs/operating-day")
     parser.add_argument(
@@ -68,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
             command += ["--env-kwargs", f"load:{LOAD}", "--plan-improvement", improvement]
             command += ["--num-drivers", str(size.drivers), "--max-bookings", str(size.slots)]
             command += ["--episodes", str(size.days), "--policies", *RULES, "--last", "--model", *models]
-            command += [] if args.no_ensemble else ["--also-ensemble"]
+            command += [] if args.ensemble_size == 1 else ["--also-ensemble", str(args.ensemble_size)]
             subprocess.run([*command, "--output", str(args.output / name_of(size, improvement))], cwd=ROOT, check=True)
     table = markdown(args.output, sizes)
     (args.output / "table.md").write_text(table)

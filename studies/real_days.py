@@ -37,7 +37,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS), help="training seeds; default: 1 to 5")
     parser.add_argument("--models", nargs="+", default=[], help="evaluate these, and train nothing")
     parser.add_argument(
-        "--no-ensemble", action="store_true", help="don't let the seeds also play as one; for a single seed, or none"
+        "--ensemble-size",
+        type=int,
+        default=0,
+        help="seeds that also play as one, by the mean of their Q-values; default: all of them; 1: none do",
     )
     parser.add_argument("--jobs", type=int, help="runs side by side; default: one per core")
     parser.add_argument("--folder", type=Path, default=Path("logs/real-days"), help="default: logs/real-days")
@@ -61,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
             command += ["--days-from", *folders]
             command += ["--days", REPORT_DAYS, "--reward", "v2", "--plan-improvement", improvement]
             command += ["--compare-baseline", "--no-latency", "--last", "--model", *map(str, models)]
-            command += [] if args.no_ensemble else ["--also-ensemble"]
+            command += [] if args.ensemble_size == 1 else ["--also-ensemble", str(args.ensemble_size)]
             command += ["--output", str(args.output / name_of(fleet, improvement))]
             subprocess.run(command, cwd=ROOT, check=True)
     table = markdown(args.output)
