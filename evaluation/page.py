@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import html
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from evaluation.report import Evaluation
 
 _WIDTH, _LABEL_WIDTH, _ROW_HEIGHT = 960, 320, 24  # [px]
+_FAR = 10.0  # times the median distance from the best rule: what is farther off would squeeze all others into a dot
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em; color: #1a1a1a }
 table { border-collapse: collapse; font-size: 13px }
@@ -61,11 +64,17 @@ def _picture(path: Path) -> str:
 
 
 def _drawing(evaluation: Evaluation) -> str:
-    """SVG: a line per policy from the lower to the upper end of its interval, a dot at the mean, zero dashed."""
+    """
+    SVG: a line per policy from the lower to the upper end of its interval, a dot at the mean, zero dashed. Who is
+    far off is named below it instead.
+    """
     rows = [row for row in evaluation.comparisons if row.metric == evaluation.objective and row.interval.num_days]
     if not rows:
         return "<p>Nothing to compare.</p>"
     rows.sort(key=lambda row: row.interval.mean)
+    limit = _FAR * median(abs(row.interval.mean) for row in rows) or inf
+    far = [f"{row.policy} ({row.interval.mean:+.0f})" for row in rows if abs(row.interval.mean) > limit]
+    rows = [row for row in rows if abs(row.interval.mean) <= limit]
     low = min(0.0, *(row.interval.low for row in rows))
     high = max(0.0, *(row.interval.high for row in rows))
     span = (high - low) or 1.0
@@ -88,4 +97,5 @@ def _drawing(evaluation: Evaluation) -> str:
             f'<line x1="{x(row.interval.low):.1f}" x2="{x(row.interval.high):.1f}" y1="{y}" y2="{y}" stroke="{colour}" '
             f'stroke-width="3"/><circle cx="{x(row.interval.mean):.1f}" cy="{y}" r="4" fill="{colour}"/>'
         )
-    return f'<svg viewBox="0 0 {_WIDTH} {height}" width="100%" font-size="13" role="img">{"".join(parts)}</svg>'
+    note = f"<p>Too far off to be drawn: {html.escape(', '.join(far))}.</p>" if far else ""
+    return f'<svg viewBox="0 0 {_WIDTH} {height}" width="100%" font-size="13" role="img">{"".join(parts)}</svg>{note}'

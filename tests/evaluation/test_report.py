@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from envs.kpis import KPI_NAMES
+from evaluation.page import to_html
 from evaluation.report import TABLE_WIDTH, Evaluation, number, signed, table
 from evaluation.runner import Case, Played
 
@@ -198,6 +199,14 @@ def test_json_has_the_promised_keys(days, tmp_path):
         rows = list(csv.DictReader(file))
     assert len(rows) == 3 * NUM_DAYS  # a row per policy and day
     assert float(rows[0]["reward"]) - float(rows[0]["term_assigned"]) == pytest.approx(-1.0, abs=0.01)
+
+
+def test_who_is_far_off_is_named_and_not_drawn(days):
+    # Differences to the best rule: -10, -20, -300. Median 20; 300 is more than 10 x 20 = 200.
+    others = [played(f"less {loss}", days - loss) for loss in (10.0, 20.0, 300.0)]
+    page = to_html(Evaluation("Dispatch-v0", "short_shift", "v2", "reward", rules=[played("best", days), *others]))
+    assert page.count("<circle") == 2
+    assert "Too far off to be drawn: less 300.0 (-300)." in page
 
 
 def test_the_page_shows_the_curves_that_lie_beside_it(days, tmp_path):
