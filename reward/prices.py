@@ -175,7 +175,7 @@ class PairPrices:
     Raises
     ------
     ValueError
-        For an unknown name, or when there are no names at all.
+        For an unknown name, or for anything but numbers by name.
     """
 
     def __init__(self, settings: Mapping[str, float]) -> None:

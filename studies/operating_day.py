@@ -2,9 +2,10 @@
 The agent and the rules on the operating day: ``python -m studies.operating_day`` (``make operating-day``).
 
 Trains `maskable_dqn` with five seeds on V3 at loads 1.5 to 2.5, fleets of 3 to 6 drivers and plan improvement off, and
-lets the last models and the strong rules play report days at load 2: at 4 x 30, the environment's own size, and
-unchanged at 10 x 30, 20 x 60 and 50 x 200, plan improvement off and on. The rules, too, are at the large fleets as they
-were tuned at 4 x 30. Can be stopped at any time: training goes on where it was. Ends with ``table.md``.
+lets the last models, alone and as one agent, and the strong rules play report days at load 2: at 4 x 30, the
+environment's own size, and unchanged at 10 x 30, 20 x 60 and 50 x 200, plan improvement off and on. The rules, too, are
+at the large fleets as they were tuned at 4 x 30. Can be stopped at any time: training goes on where it was. Ends with
+``table.md``.
 """
 
 from __future__ import annotations
