@@ -19,7 +19,7 @@ from baselines.rules import TunableRule
 from baselines.solvers import OrTools, PyVrp, RoutingProblem, Solver, Vroom
 from envs.compiled import jit
 from envs.decisions import refresh
-from envs.plans import has_room, insert_trip, remove_open
+from envs.plans import has_room, index_of_open, insert_trip, remove_open
 from envs.records import World
 from reward.prices import load_half_hours
 from reward.weights import WEIGHTS_DTYPE
@@ -281,14 +281,12 @@ def due_trips(
 def assign_last(world: World, b, n, k):  # type: ignore[no-untyped-def]
     """Give open booking ``k`` to driver ``n`` as the last trip of the plan, if there is room, and look again."""
     clock = world.clocks[b]
-    for index in range(clock.num_open):
-        if world.open_rows[b, index] == k:
-            if has_room(world, b, n, k):
-                remove_open(world, b, index)
-                insert_trip(world, b, n, k, world.drivers[b, n].plan_len)
-                clock.plan_news = 1
-                refresh(world, b)
-            return
+    index = index_of_open(world, b, k)
+    if index >= 0 and has_room(world, b, n, k):
+        remove_open(world, b, index)
+        insert_trip(world, b, n, k, world.drivers[b, n].plan_len)
+        clock.plan_news = 1
+        refresh(world, b)
 
 
 class ReplanPyVrp(Replanner):

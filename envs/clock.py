@@ -319,7 +319,8 @@ def tick(world: World, b):
     rules = world.rules[0]
     until = min(clock.now_min + rules.tick_min, clock.close_min)
     advance(world, b, until)
-    if rules.improves_plans and clock.plan_news:
+    has_stranded = rules.improvement_lost_min > 0.0 and clock.num_open > 0  # perhaps: they may fit now
+    if rules.improves_plans and (clock.plan_news or has_stranded):
         improve_plans(world, b)
         clock.plan_news = 0
     clock.decisions_this_tick = 0

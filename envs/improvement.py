@@ -6,10 +6,8 @@ insertion_lateness_weight x lateness) fell; otherwise the old plans are kept and
 are taken one by one when they save. Regret insertion: Potvin and Rousseau (1993); relocate and exchange: Savelsbergh
 (1992).
 
-With ``improvement_moves`` that is followed by so many rounds of ruin and recreate (Schrimpf et al. 2000): trips that
-are near each other in time and place leave their plans and are inserted anew, in an order drawn at random, which holds
-or-opt, exchanges of several trips between drivers and chains of ejections; a round is kept when it saves and everybody
-found a place. The draws are a function of the day and the time, so a budget of moves gives the same plans anywhere.
+With ``improvement_moves`` that is followed by so many rounds of ruin and recreate (``ruin_recreate``). With
+``improvement_lost_min`` these may also give a promised booking back for others that fit nowhere any more.
 """
 
 from __future__ import annotations
@@ -18,34 +16,21 @@ import numpy as np
 
 from envs.borrowed import borrow
 from envs.compiled import jit
-from envs.draws import mix, uniform
-from envs.plans import EPSILON_MIN, best_insertion, insert_trip, plan_cost, project_plan, remove_trip
-from envs.records import NEVER, NO_BOOKING, World
-from envs.travel_kernel import approach
+from envs.plans import (
+    EPSILON_MIN,
+    add_open,
+    best_insertion,
+    index_of_open,
+    insert_trip,
+    plan_cost,
+    remove_open,
+    remove_trip,
+)
+from envs.records import NEVER, NO_BOOKING, NO_DRIVER, BookingState, World
+from envs.ruin_recreate import cheapest_driver, restore, ruin_and_recreate, total_cost
 
 MAX_SWEEPS = 10  # of the local search; trials on real days ended after 2 to 4
-MAX_REMOVED = 6  # trips that one round of ruin and recreate takes out at most
-MIN_PER_KM = 2.0  # [min/km] at 30 km/h; only says which trips are near each other
-_KIND_IMPROVEMENT = 300  # kind of draw: apart from those of generators, disturbances and rules
-
-
-@jit
-def _total_cost(world: World, b):
-    cost = 0.0
-    for n in range(world.clocks[b].num_drivers):
-        cost += plan_cost(world, b, n)
-    return cost
-
-
-@jit
-def _cheapest_driver(world: World, b, k):
-    """(cost, driver, position) of the cheapest insertion of booking ``k``; cost NEVER when it fits nowhere."""
-    best_cost, best_driver, best_position = NEVER, -1, -1
-    for n in range(world.clocks[b].num_drivers):
-        insertion = best_insertion(world, b, n, k)
-        if insertion[0] < best_cost - 1e-9:
-            best_cost, best_driver, best_position = insertion[0], n, insertion[1]
-    return best_cost, best_driver, best_position
+_OPEN = int(BookingState.OPEN)
 
 
 @jit
@@ -99,7 +84,7 @@ def _relocate(world: World, b):
             before = plan_cost(world, b, n)
             remove_trip(world, b, n, position)
             saved = before - plan_cost(world, b, n)
-            cost, driver, place = _cheapest_driver(world, b, k)
+            cost, driver, place = cheapest_driver(world, b, k)
             if cost < saved - EPSILON_MIN:
                 insert_trip(world, b, driver, k, place)
                 moved = True
@@ -147,67 +132,26 @@ def _try_swap(world: World, b, n, p, m, q):
 
 
 @jit
-def _restore(world: World, b, plans, lens):
-    """Put plans back as they were."""
-    world.plans[b, :, :] = plans
-    for n in range(world.clocks[b].num_drivers):
-        world.drivers[b, n].plan_len = lens[n]
-        project_plan(world, b, n, 0)
-
-
-@jit
-def _ruin_and_recreate(world: World, b, trips, num_rounds):
-    """Rounds of removing trips near each other and inserting them anew; each is kept when it saves."""
-    clock = world.clocks[b]
-    num_drivers, num_trips = clock.num_drivers, len(trips)
-    if num_trips < 2:
-        return
-    key = mix(np.uint64(world.bookings[b, trips[0]].key) ^ np.uint64(np.int64(clock.now_min * 60.0)))
-    lens = np.empty(num_drivers, np.int32)
-    distance = np.empty(num_trips)
-    removed = np.empty(MAX_REMOVED, np.int32)
-    cost = _total_cost(world, b)
-    for move in range(num_rounds):
-        plans = world.plans[b].copy()
-        for n in range(num_drivers):
-            lens[n] = world.drivers[b, n].plan_len
-        centre = trips[int(uniform(key, _KIND_IMPROVEMENT, move, 0) * num_trips)]
-        size = min(num_trips, 2 + int(uniform(key, _KIND_IMPROVEMENT, move, 1) * (MAX_REMOVED - 1)))
-        for t in range(num_trips):
-            km, _ = approach(world, b, 0, centre, trips[t])
-            gap = abs(world.bookings[b, trips[t]].pickup_min - world.bookings[b, centre].pickup_min)
-            distance[t] = (MIN_PER_KM * km + gap) * (0.5 + uniform(key, _KIND_IMPROVEMENT, move, 2 + t))
-        nearest = np.argsort(distance)
-        for i in range(size):
-            k = trips[nearest[i]]
-            removed[i] = k
-            n = world.bookings[b, k].driver
-            for position in range(world.drivers[b, n].plan_len):
-                if world.plans[b, n, position] == k:
-                    remove_trip(world, b, n, position)
-                    break
-        fits = True
-        for i in range(size):
-            j = i + int(uniform(key, _KIND_IMPROVEMENT, move, 2 + num_trips + i) * (size - i))
-            removed[i], removed[j] = removed[j], removed[i]
-            _, driver, place = _cheapest_driver(world, b, removed[i])
-            if driver < 0:
-                fits = False
-                break
-            insert_trip(world, b, driver, removed[i], place)
-        new_cost = _total_cost(world, b) if fits else NEVER
-        if new_cost < cost - EPSILON_MIN:
-            cost = new_cost
-        else:
-            _restore(world, b, plans, lens)
+def _stranded(world: World, b):
+    """Rows of the open bookings that fit into no plan as the plans stand."""
+    rows = np.empty(world.clocks[b].num_open, np.int32)
+    num_rows = 0
+    for index in range(world.clocks[b].num_open):
+        k = world.open_rows[b, index]
+        if cheapest_driver(world, b, k)[1] < 0:
+            rows[num_rows] = k
+            num_rows += 1
+    return rows[:num_rows]
 
 
 @jit
 def improve_plans(world: World, b):
     """
-    Improve the plans of day ``b`` in place; no trip loses its place and the total cost never rises.
+    Improve the plans of day ``b`` in place; the total cost never rises and no trip loses its place.
 
-    Trips that end up with another driver are counted in ``clocks.num_moved``.
+    With ``improvement_lost_min`` a trip may lose its place to others that had none: the cost then counts those left out
+    and, while there are any, how late trips end. Trips that end up with another driver are counted in
+    ``clocks.num_moved``, those that are open again in ``clocks.num_unassigned``.
     """
     world = borrow(world)
     clock = world.clocks[b]
@@ -227,15 +171,27 @@ def improve_plans(world: World, b):
         for p in range(old_lens[n]):
             trips[t], owners[t] = old_plans[n, p], n
             t += 1
-    old_cost = _total_cost(world, b)
-    if not _rebuild(world, b, trips) or _total_cost(world, b) > old_cost - EPSILON_MIN:
-        _restore(world, b, old_plans, old_lens)
+    old_cost = total_cost(world, b)
+    if not _rebuild(world, b, trips) or total_cost(world, b) > old_cost - EPSILON_MIN:
+        restore(world, b, old_plans, old_lens)
     for n in range(num_drivers):
         world.plans[b, n, world.drivers[b, n].plan_len :] = NO_BOOKING
     for _ in range(MAX_SWEEPS):
         if not (_relocate(world, b) | _swap(world, b)):
             break
-    _ruin_and_recreate(world, b, trips, world.rules[0].improvement_moves)
+    rules = world.rules[0]
+    lost_min = rules.improvement_lost_min
+    stranded = _stranded(world, b) if lost_min > 0.0 else np.empty(0, np.int32)
+    ruin_and_recreate(world, b, np.concatenate((trips, stranded)), rules.improvement_moves, lost_min)
     for t in range(num_trips):
-        if world.bookings[b, trips[t]].driver != owners[t]:
+        owner = world.bookings[b, trips[t]].driver
+        if owner == NO_DRIVER:
+            add_open(world, b, trips[t])
+            clock.num_unassigned += 1
+        elif owner != owners[t]:
             clock.num_moved += 1
+    for k in stranded:
+        if world.bookings[b, k].driver == NO_DRIVER:
+            world.bookings[b, k].state = _OPEN  # it may have been planned for a round
+        else:
+            remove_open(world, b, index_of_open(world, b, k))

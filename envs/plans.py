@@ -255,6 +255,24 @@ def remove_trip(world: World, b, n, position):
 
 
 @jit
+def position_in_plan(world: World, b, n, k):
+    """Where booking ``k`` stands in the plan of driver ``n``; -1 when it doesn't."""
+    for position in range(world.drivers[b, n].plan_len):
+        if world.plans[b, n, position] == k:
+            return position
+    return -1
+
+
+@jit
+def index_of_open(world: World, b, k):
+    """Where booking ``k`` stands in the list of open bookings; -1 when it doesn't."""
+    for index in range(world.clocks[b].num_open):
+        if world.open_rows[b, index] == k:
+            return index
+    return -1
+
+
+@jit
 def add_open(world: World, b, k):
     """Booking ``k`` becomes open: it joins the list that is sorted by (latest pickup, row)."""
     clock = world.clocks[b]

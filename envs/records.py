@@ -207,6 +207,7 @@ RULES = np.dtype(
         ("insertion_lateness_weight", np.float64),
         ("improves_plans", np.int32),
         ("improvement_moves", np.int32),  # rounds of ruin and recreate besides; 0: none
+        ("improvement_lost_min", np.float64),  # what leaving out a booking counts in them; 0: no trip loses its place
     ],
     align=True,
 )

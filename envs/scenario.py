@@ -55,14 +55,20 @@ class Rules:
     expiry_tolerance_min: float = 0.0
     insertion_lateness_weight: float = 1.0
     improvement_moves: int = 0  # with plan_improvement: rounds of ruin and recreate per tick with news
+    improvement_lost_min: float = 0.0  # [min] a booking left out counts this there, and may be for others; 0: may not
 
     def __post_init__(self) -> None:
         _at_least("rules", "tick_min", self.tick_min, 0.1)
         for name in (
             *("decisions_per_tick", "max_lateness_min", "expiry_tolerance_min", "insertion_lateness_weight"),
-            "improvement_moves",
+            *("improvement_moves", "improvement_lost_min"),
         ):
             _at_least("rules", name, getattr(self, name), 0)
+        if self.improvement_lost_min and not self.improvement_moves:
+            raise ValueError(
+                f"rules: improvement_lost_min ({self.improvement_lost_min:g}) does nothing without improvement_moves. "
+                "Set that too, 300 for example."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,8 +275,9 @@ class Scenario:
             name = next(name for name, settings in _GENERATORS.items() if isinstance(self.day, settings))
             day = {"generator": name, **_plain(self.day)}
         rules = _plain(self.rules)
-        if not self.rules.improvement_moves:  # left out while off, so that older fingerprints stay valid
-            del rules["improvement_moves"]
+        for name in ("improvement_moves", "improvement_lost_min"):
+            if not rules[name]:  # left out while off, so that older fingerprints stay valid
+                del rules[name]
         return {
             "name": self.name,
             "rules": rules,

@@ -16,7 +16,17 @@ from envs.clock import forget_touched, open_day, tick
 from envs.compiled import jit
 from envs.day import Day, fill_bookings, fill_clock, fill_drivers
 from envs.disturbances import DISTURBANCES, draw_disturbances
-from envs.plans import add_open, best_insertion, evaluate_insertion, has_room, insert_trip, remove_open, remove_trip
+from envs.plans import (
+    add_open,
+    best_insertion,
+    evaluate_insertion,
+    has_room,
+    index_of_open,
+    insert_trip,
+    position_in_plan,
+    remove_open,
+    remove_trip,
+)
 from envs.records import BOOKING, CLOCK, DRIVER, EVENT, NO_BOOKING, PAIR, RIVALRY, RULES, BookingState, World
 from envs.travel import matrices
 
@@ -95,18 +105,9 @@ class Outcome:
 
 
 @jit
-def _index_of_open(world: World, b, k):
-    for index in range(world.clocks[b].num_open):
-        if world.open_rows[b, index] == k:
-            return index
-    return -1
-
-
-@jit
 def _assign(world: World, b, n, k, position):
     world = borrow(world)
-    index = _index_of_open(world, b, k)
-    remove_open(world, b, index)
+    remove_open(world, b, index_of_open(world, b, k))
     insert_trip(world, b, n, k, position)
     world.clocks[b].plan_news = 1
 
@@ -115,13 +116,10 @@ def _assign(world: World, b, n, k, position):
 def _unassign(world: World, b, k):
     world = borrow(world)
     n = world.bookings[b, k].driver
-    for position in range(world.drivers[b, n].plan_len):
-        if world.plans[b, n, position] == k:
-            remove_trip(world, b, n, position)
-            add_open(world, b, k)
-            world.clocks[b].num_unassigned += 1
-            world.clocks[b].plan_news = 1
-            return
+    remove_trip(world, b, n, position_in_plan(world, b, n, k))
+    add_open(world, b, k)
+    world.clocks[b].num_unassigned += 1
+    world.clocks[b].plan_news = 1
 
 
 class Simulator:

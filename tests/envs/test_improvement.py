@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envs.improvement import improve_plans
-from envs.plans import plan_cost
+from envs.plans import plan_cost, project_plan
+from envs.records import NO_DRIVER, BookingState
 from envs.simulator import Simulator, default_rules
 from tests.envs.line import booking, driver, line_day
 
@@ -104,3 +105,103 @@ def test_further_moves_never_cost_and_depend_on_nothing_but_the_day(data):
         plans.append(simulator.world.plans.copy())
     assert costs[1] <= costs[0] + 1e-6
     np.testing.assert_array_equal(plans[1], plans[2])
+
+
+def _long_trip_in_the_way_of_two() -> Simulator:
+    """One driver at km 0, promised b0 from 0 to 60; b1 and b2 would fit one after the other, but not beside b0."""
+    bookings = [
+        booking("b0", (0, 60), (490, 490)),  # 490 to 490 + 3 + 120 + 3 = 616
+        booking("b1", (0, 5), (500, 500)),  # 500 to 516
+        booking("b2", (5, 0), (530, 530)),  # 530 to 546
+    ]
+    rules = default_rules()
+    rules["max_lateness_min"] = 0.0
+    rules["improves_plans"], rules["improvement_moves"], rules["improvement_lost_min"] = 1, 50, 300.0
+    simulator = Simulator(line_day(bookings, [driver("d0", 0)]), rules)
+    simulator.assign("d0", "b0")
+    return simulator
+
+
+def test_a_promised_booking_is_given_back_for_two_that_fit_nowhere():
+    simulator = _long_trip_in_the_way_of_two()
+    improve_plans(simulator.world, 0)
+    # two left out cost 2 x 300 + 120 of driving, one 300 + 2 x 10
+    world = simulator.world
+    assert planned(simulator) == [1, 2]
+    assert world.bookings["state"][0].tolist() == [BookingState.OPEN, BookingState.PLANNED, BookingState.PLANNED]
+    assert world.bookings["driver"][0].tolist() == [NO_DRIVER, 0, 0]
+    assert world.open_rows[0, : world.clocks["num_open"][0]].tolist() == [0]
+    assert world.clocks["num_unassigned"][0] == 1
+    assert total_cost(simulator) == pytest.approx(20)
+
+
+def test_without_a_price_nobody_is_given_back():
+    simulator = _long_trip_in_the_way_of_two()
+    simulator.world.rules["improvement_lost_min"] = 0.0
+    improve_plans(simulator.world, 0)
+    assert planned(simulator) == [0]
+    assert simulator.world.clocks["num_unassigned"][0] == 0
+
+
+def test_who_would_fit_is_left_to_the_dispatcher():
+    # b1 fits behind b0 (free at 516): improvement gives nothing back for it and doesn't assign it by itself
+    bookings = [booking("b0", (0, 5), (500, 500)), booking("b1", (5, 0), (530, 530))]
+    rules = default_rules()
+    rules["improvement_moves"], rules["improvement_lost_min"] = 50, 300.0
+    simulator = Simulator(line_day(bookings, [driver("d0", 0)]), rules)
+    simulator.assign("d0", "b0")
+    improve_plans(simulator.world, 0)
+    assert planned(simulator) == [0]
+    assert simulator.world.clocks["num_open"][0] == 1
+
+
+def test_a_booking_released_later_is_taken_in_without_other_news():
+    bookings = [booking("b0", (0, 60), (520, 520)), booking("b1", (0, 5), (530, 530), release=488)]
+    bookings += [booking("b2", (5, 0), (550, 550), release=488)]
+    rules = default_rules()
+    rules["max_lateness_min"] = 0.0
+    rules["improves_plans"], rules["improvement_moves"], rules["improvement_lost_min"] = 1, 50, 300.0
+    simulator = Simulator(line_day(bookings, [driver("d0", 0)]), rules)
+    simulator.assign("d0", "b0")
+    simulator.advance()  # 08:05: the news of the assignment is dealt with
+    assert planned(simulator) == [0]
+    simulator.advance()  # 08:10: both are released, and fit nowhere
+    assert planned(simulator) == [1, 2]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_giving_back_keeps_the_books_and_never_costs(data):
+    size = data.draw(st.integers(2, 14))
+    km = st.floats(0, 30)
+    bookings = [
+        booking(f"b{i}", (data.draw(km), data.draw(km)), (start, start + data.draw(st.integers(0, 20))))
+        for i, start in enumerate(data.draw(st.lists(st.integers(480, 600), min_size=size, max_size=size)))
+    ]
+    rules = default_rules()
+    rules["max_lateness_min"] = data.draw(st.sampled_from([0.0, 30.0]))
+    rules["improvement_moves"], rules["improvement_lost_min"] = 60, 300.0
+    simulator = Simulator(line_day(bookings, [driver(f"d{n}", data.draw(km)) for n in range(2)]), rules)
+    for k in range(size):
+        try:
+            simulator.assign(f"d{k % 2}", f"b{k}")
+        except ValueError:
+            continue
+    before = len(planned(simulator))
+    improve_plans(simulator.world, 0)
+    world, trips = simulator.world, planned(simulator)
+    assert len(trips) >= before  # 300 min is more than any trip takes here
+    states = world.bookings["state"][0]
+    num_open = int(world.clocks["num_open"][0])
+    assert sorted([*trips, *world.open_rows[0, :num_open].tolist()]) == list(range(size))
+    for k in range(size):
+        assert states[k] == (BookingState.PLANNED if k in trips else BookingState.OPEN)
+        assert (world.bookings["driver"][0, k] == NO_DRIVER) == (k not in trips)
+    latest = world.bookings["latest_pickup_min"][0, world.open_rows[0, :num_open]]
+    assert np.all(np.diff(latest) >= 0)
+    lateness = (world.bookings["pickup_min"] - world.bookings["latest_pickup_min"])[0, trips]
+    assert np.all(lateness <= rules["max_lateness_min"][0] + 1e-5)
+    for n in range(2):  # predictions belong to the plans as they are
+        saved = world.bookings["pickup_min"][0].copy()
+        project_plan(world, 0, n, 0)
+        np.testing.assert_allclose(world.bookings["pickup_min"][0], saved)

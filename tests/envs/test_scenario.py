@@ -135,6 +135,7 @@ def test_clock_times_and_sections_may_be_overridden():
         ({"arrival_probability": 1.2}, "expected a share from 0 to 1"),
         ({"no_show_rate": -0.1}, "no_show_rate"),
         ({"center_lat": 95.0}, "off the globe"),
+        ({"improvement_lost_min": 300.0}, "does nothing without improvement_moves"),
     ],
 )
 def test_bad_override_is_refused(override, message):
