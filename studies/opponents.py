@@ -34,6 +34,15 @@ RULES = (
     "best_reward_with_prices",
     "matching_with_prices",
 )
+# Of plans, on real days: what evaluate.py is told. "gives-back": see envs/ruin_recreate.py
+IMPROVEMENT: dict[str, tuple[str, ...]] = {
+    "off": ("--plan-improvement", "off"),
+    "on": ("--plan-improvement", "on"),
+    "gives-back": (
+        *("--plan-improvement", "on"),
+        *("--env-kwargs", "improvement_moves:300", "improvement_lost_min:300.0"),
+    ),
+}
 PACKAGES = {"replan_pyvrp": "pyvrp", "replan_vroom": "vroom", "replan_ortools": "ortools"}
 
 
@@ -79,7 +88,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--operating-days", type=int, default=10, help="of DispatchDay-v0 at load 2; default: 10")
     parser.add_argument("--hindsight", type=int, default=5_000, help="iterations of each search; default: 5000")
     parser.add_argument("--bound", type=float, default=10.0, help="seconds a day for the bound; 0: none; default: 10")
-    parser.add_argument("--improvement", nargs="+", choices=["off", "on"], default=["on"], help="default: on")
+    parser.add_argument("--improvement", nargs="+", choices=list(IMPROVEMENT), default=["on"], help="default: on")
     parser.add_argument("--models-short", nargs="+", default=[], metavar="RUN", help="agents of Dispatch-v0, V2")
     parser.add_argument("--models-day", nargs="+", default=[], metavar="RUN", help="agents of DispatchDay-v0, V3")
     parser.add_argument("--models-real", nargs="+", default=[], metavar="RUN", help="agents of the real days")
@@ -119,7 +128,7 @@ def real_parts(args: argparse.Namespace) -> list[Part]:
         for fleet in args.fleets:
             folders = [str(args.data / f"announced-{seed}" / f"drivers-{fleet}") for seed in args.announce_seeds]
             arguments = ("--env", "DispatchDay-v0", "--scenario", "paratransit", "--days-from", *folders)
-            arguments += ("--days", args.days, "--plan-improvement", improvement, "--reward", "v2")
+            arguments += ("--days", args.days, *IMPROVEMENT[improvement], "--reward", "v2")
             name = f"real-{fleet}-improvement-{improvement}-days-{args.days}-announced-{seeds}"
             title = f"Real days, {fleet} drivers, plan improvement {improvement}, cost a day"
             parts.append(Part(name, title, arguments, tuple(args.models_real)))
