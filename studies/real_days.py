@@ -5,6 +5,8 @@ Converts the published paratransit bookings with six draws of when they are anno
 on service days 0-44, and lets their last models, these together by their mean Q-values, and all rules play days 60-89
 under three draws with 8, 10 and 14 drivers, plan improvement off and on. Only aggregates are written. Can be stopped at
 any time: the same command goes on where it was.
+
+``--max-lateness-min 30`` makes the second table: pickups may be late, and each minute costs 5.
 """
 
 from __future__ import annotations
@@ -42,6 +44,9 @@ def main(argv: list[str] | None = None) -> int:
         default=0,
         help="seeds that also play as one, by the mean of their Q-values; default: all of them; 1: none do",
     )
+    parser.add_argument(
+        "--max-lateness-min", type=float, default=0.0, help="pickups may be so late, at 5 a minute; default: 0"
+    )
     parser.add_argument("--jobs", type=int, help="runs side by side; default: one per core")
     parser.add_argument("--folder", type=Path, default=Path("logs/real-days"), help="default: logs/real-days")
     parser.add_argument("--data", type=Path, default=Path("data/paratransit"), help="default: data/paratransit")
@@ -63,6 +68,9 @@ def main(argv: list[str] | None = None) -> int:
             folders = [str(days_folder(args.data, draw) / f"drivers-{fleet}") for draw in REPORT_DRAWS]
             command += ["--days-from", *folders]
             command += ["--days", REPORT_DAYS, "--reward", "v2", "--plan-improvement", improvement]
+            if args.max_lateness_min:
+                command += ["--env-kwargs", f"max_lateness_min:{args.max_lateness_min}"]
+                command += ["--objective", "cost_with_lateness"]
             command += ["--compare-baseline", "--no-latency", "--last", "--model", *map(str, models)]
             command += [] if args.ensemble_size == 1 else ["--also-ensemble", str(args.ensemble_size)]
             command += ["--output", str(args.output / name_of(fleet, improvement))]
@@ -100,8 +108,8 @@ def name_of(fleet: int, improvement: str) -> str:
 
 def markdown(folder: Path) -> str:
     """
-    Lost per cent, deadhead hours and cost a day of every policy for 8 / 10 / 14 drivers, cheapest first; and by how
-    much each agent's cost differs from the best rule's.
+    Lost and late per cent, deadhead hours and cost a day of every policy for 8 / 10 / 14 drivers, cheapest first; and
+    by how much each agent's cost differs from the best rule's.
     """
     lines = []
     for improvement in ("off", "on"):
@@ -109,14 +117,14 @@ def markdown(folder: Path) -> str:
         lines += [
             f"Plan improvement {improvement}:",
             "",
-            f"| policy | lost % ({'/'.join(map(str, FLEETS))} drivers) | deadhead h | cost a day |",
-            "|---|---|---|---|",
+            f"| policy | lost % ({'/'.join(map(str, FLEETS))} drivers) | over 5 min late % | deadhead h | cost a day |",
+            "|---|---|---|---|---|",
         ]
         names = sorted(results[0], key=lambda name: results[0][name]["cost"])
         for name in names:
             cells = [
                 " / ".join(f"{result[name][key]:{form}}" for result in results)
-                for key, form in (("lost", ".1f"), ("deadhead_h", ".1f"), ("cost", ".0f"))
+                for key, form in (("lost", ".1f"), ("late", ".1f"), ("deadhead_h", ".1f"), ("cost", ".0f"))
             ]
             lines.append(f"| {name} | {' | '.join(cells)} |")
         lines += ["", *against_best_rules(folder, improvement), ""]
@@ -134,9 +142,9 @@ def against_best_rules(folder: Path, improvement: str) -> list[str]:
             (found,) = (
                 entry
                 for entry in content["comparisons"]
-                if (entry["policy"], entry["against"], entry["metric"]) == (agent, rule, "cost")
+                if (entry["policy"], entry["against"], entry["metric"]) == (agent, rule, content["objective"])
             )
-            share = found["mean_difference"] / content["policies"][rule]["kpis"]["cost"]
+            share = found["mean_difference"] / content["policies"][rule]["kpis"][content["objective"]]
             interval = f"[{found['ci_low']:+.0f}, {found['ci_high']:+.0f}]"
             parts.append(f"{found['mean_difference']:+.0f} {interval} = {share:+.1%} ({rule})")
         lines.append(f"{agent} against the best rule, cost a day, 95 %: {' / '.join(parts)}")
@@ -154,8 +162,9 @@ def read_results(folder: Path) -> dict[str, dict[str, float]]:
         kpis = policy["kpis"]
         rows[name] = {
             "lost": 100.0 * kpis["num_lost"] / kpis["num_bookings"],
+            "late": 100.0 * kpis["late_share_5"],
             "deadhead_h": kpis["deadhead_min"] / 60.0,
-            "cost": kpis["cost"],
+            "cost": kpis[content["objective"]],
         }
     return rows
 

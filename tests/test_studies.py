@@ -110,7 +110,7 @@ def test_table_of_real_days_pools_seeds_and_sorts_by_cost(tmp_path):
         for fleet in FLEETS:
             folder = tmp_path / name_of(fleet, improvement)
             folder.mkdir()
-            kpis = {"num_lost": 5.0, "num_bookings": 100.0, "deadhead_min": 600.0, "cost": 2100.0}
+            kpis = {"num_lost": 5.0, "num_bookings": 100.0, "deadhead_min": 600.0, "cost": 2100.0, "late_share_5": 0.12}
             policies = {
                 "rule": {"kind": "rule", "kpis": kpis},
                 "dqn, 2 seeds": {"kind": "pool", "kpis": {**kpis, "cost": 1500.0}, "members": ["dqn #1", "dqn #2"]},
@@ -122,13 +122,13 @@ def test_table_of_real_days_pools_seeds_and_sorts_by_cost(tmp_path):
             comparisons = [
                 {**difference, "policy": name, "against": "rule"} for name in ("dqn, 2 seeds", "dqn #1", "mean of both")
             ]
-            content = {"policies": policies, "best_rule": "rule", "comparisons": comparisons}
+            content = {"policies": policies, "best_rule": "rule", "objective": "cost", "comparisons": comparisons}
             (folder / "evaluation.json").write_text(json.dumps(content))
     table = markdown(tmp_path)
     # -600 of the rule's 2100
     assert "dqn, 2 seeds against the best rule, cost a day, 95 %: -600 [-700, -400] = -28.6% (rule) / -600" in table
-    # 5 of 100 lost, 600 min = 10 h, the same for every fleet
-    assert "| rule | 5.0 / 5.0 / 5.0 | 10.0 / 10.0 / 10.0 | 2100 / 2100 / 2100 |" in table
+    # 5 of 100 lost, 0.12 = 12 % late, 600 min = 10 h, the same for every fleet
+    assert "| rule | 5.0 / 5.0 / 5.0 | 12.0 / 12.0 / 12.0 | 10.0 / 10.0 / 10.0 | 2100 / 2100 / 2100 |" in table
     assert table.index("dqn, 2 seeds") < table.index("| rule |")
     assert "mean of both against the best rule, cost a day, 95 %: -600 [-700, -400] = -28.6%" in table
     assert "dqn #1" not in table
