@@ -162,7 +162,7 @@ def read_results(folder: Path) -> dict[str, dict[str, float]]:
         kpis = policy["kpis"]
         rows[name] = {
             "lost": 100.0 * kpis["num_lost"] / kpis["num_bookings"],
-            "late": 100.0 * kpis["late_share_5"],
+            "late": 100.0 * (kpis["late_share_5"] or 0.0),  # None where nobody was served
             "deadhead_h": kpis["deadhead_min"] / 60.0,
             "cost": kpis[content["objective"]],
         }

@@ -113,6 +113,7 @@ def test_table_of_real_days_pools_seeds_and_sorts_by_cost(tmp_path):
             kpis = {"num_lost": 5.0, "num_bookings": 100.0, "deadhead_min": 600.0, "cost": 2100.0, "late_share_5": 0.12}
             policies = {
                 "rule": {"kind": "rule", "kpis": kpis},
+                "wait": {"kind": "rule", "kpis": {**kpis, "num_lost": 100.0, "cost": 3e4, "late_share_5": None}},
                 "dqn, 2 seeds": {"kind": "pool", "kpis": {**kpis, "cost": 1500.0}, "members": ["dqn #1", "dqn #2"]},
                 "dqn #1": {"kind": "model", "kpis": kpis},
                 "dqn #2": {"kind": "model", "kpis": kpis},
@@ -129,6 +130,7 @@ def test_table_of_real_days_pools_seeds_and_sorts_by_cost(tmp_path):
     assert "dqn, 2 seeds against the best rule, cost a day, 95 %: -600 [-700, -400] = -28.6% (rule) / -600" in table
     # 5 of 100 lost, 0.12 = 12 % late, 600 min = 10 h, the same for every fleet
     assert "| rule | 5.0 / 5.0 / 5.0 | 12.0 / 12.0 / 12.0 | 10.0 / 10.0 / 10.0 | 2100 / 2100 / 2100 |" in table
+    assert "| wait | 100.0 / 100.0 / 100.0 | 0.0 / 0.0 / 0.0 |" in table
     assert table.index("dqn, 2 seeds") < table.index("| rule |")
     assert "mean of both against the best rule, cost a day, 95 %: -600 [-700, -400] = -28.6%" in table
     assert "dqn #1" not in table
