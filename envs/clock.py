@@ -319,8 +319,8 @@ def tick(world: World, b):
     rules = world.rules[0]
     until = min(clock.now_min + rules.tick_min, clock.close_min)
     advance(world, b, until)
-    has_stranded = rules.improvement_lost_min > 0.0 and clock.num_open > 0  # perhaps: they may fit now
-    if rules.improves_plans and (clock.plan_news or has_stranded):
+    may_bring_in = rules.improvement_lost_min > 0.0 and clock.num_open > 0  # there may be some that fit nowhere
+    if rules.improves_plans and (clock.plan_news or may_bring_in):
         improve_plans(world, b)
         clock.plan_news = 0
     clock.decisions_this_tick = 0

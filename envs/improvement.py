@@ -7,7 +7,7 @@ are taken one by one when they save. Regret insertion: Potvin and Rousseau (1993
 (1992).
 
 With ``improvement_moves`` that is followed by so many rounds of ruin and recreate (``ruin_recreate``). With
-``improvement_lost_min`` these may also give a promised booking back for others that fit nowhere any more.
+``improvement_lost_min`` these may also bring in open bookings that fit nowhere any more, and give promised ones back.
 """
 
 from __future__ import annotations
@@ -20,14 +20,18 @@ from envs.plans import (
     EPSILON_MIN,
     add_open,
     best_insertion,
+    cheapest_driver,
     index_of_open,
     insert_trip,
+    note_plans,
     plan_cost,
     remove_open,
     remove_trip,
+    restore_plans,
+    total_cost,
 )
 from envs.records import NEVER, NO_BOOKING, NO_DRIVER, BookingState, World
-from envs.ruin_recreate import cheapest_driver, restore, ruin_and_recreate, total_cost
+from envs.ruin_recreate import ruin_and_recreate
 
 MAX_SWEEPS = 10  # of the local search; trials on real days ended after 2 to 4
 _OPEN = int(BookingState.OPEN)
@@ -149,8 +153,8 @@ def improve_plans(world: World, b):
     """
     Improve the plans of day ``b`` in place; the total cost never rises and no trip loses its place.
 
-    With ``improvement_lost_min`` a trip may lose its place to others that had none: the cost then counts those left out
-    and, while there are any, how late trips end. Trips that end up with another driver are counted in
+    With ``improvement_lost_min`` a trip may lose its place: the cost then counts those left out and, while there are
+    any, how late trips end. Trips that end up with another driver are counted in
     ``clocks.num_moved``, those that are open again in ``clocks.num_unassigned``.
     """
     world = borrow(world)
@@ -163,17 +167,16 @@ def improve_plans(world: World, b):
         return
     trips = np.empty(num_trips, np.int32)
     owners = np.empty(num_trips, np.int32)
-    old_plans = world.plans[b].copy()
-    old_lens = np.empty(num_drivers, np.int32)
+    old_plans, old_lens = np.empty_like(world.plans[b]), np.empty(num_drivers, np.int32)
+    note_plans(world, b, old_plans, old_lens)
     t = 0
     for n in range(num_drivers):
-        old_lens[n] = world.drivers[b, n].plan_len
         for p in range(old_lens[n]):
             trips[t], owners[t] = old_plans[n, p], n
             t += 1
     old_cost = total_cost(world, b)
     if not _rebuild(world, b, trips) or total_cost(world, b) > old_cost - EPSILON_MIN:
-        restore(world, b, old_plans, old_lens)
+        restore_plans(world, b, old_plans, old_lens)
     for n in range(num_drivers):
         world.plans[b, n, world.drivers[b, n].plan_len :] = NO_BOOKING
     for _ in range(MAX_SWEEPS):

@@ -104,6 +104,15 @@ def plan_cost(world: World, b, n):
     return cost
 
 
+@jit
+def total_cost(world: World, b):
+    """Cost of the plans of all drivers, see ``plan_cost``."""
+    cost = 0.0
+    for n in range(world.clocks[b].num_drivers):
+        cost += plan_cost(world, b, n)
+    return cost
+
+
 @inlined
 def has_room(world: World, b, n, k):
     """Whether driver ``n`` could take booking ``k`` at all: still driving, room in the plan, wheelchair fit."""
@@ -202,6 +211,17 @@ def best_insertion(world: World, b, n, k):
 
 
 @jit
+def cheapest_driver(world: World, b, k):
+    """(cost, driver, position) of the cheapest insertion of booking ``k``; cost NEVER when it fits nowhere."""
+    best_cost, best_driver, best_position = NEVER, -1, -1
+    for n in range(world.clocks[b].num_drivers):
+        insertion = best_insertion(world, b, n, k)
+        if insertion[0] < best_cost - 1e-9:
+            best_cost, best_driver, best_position = insertion[0], n, insertion[1]
+    return best_cost, best_driver, best_position
+
+
+@jit
 def project_insertion(world: World, b, n, k, position, out_pickup_min, out_approach_km):
     """
     Write pickup times and approach legs of the plan of driver ``n`` as they would be with ``k`` at ``position``.
@@ -270,6 +290,23 @@ def index_of_open(world: World, b, k):
         if world.open_rows[b, index] == k:
             return index
     return -1
+
+
+@jit
+def note_plans(world: World, b, plans, lens):
+    """Write the plans of all drivers and their lengths into ``plans`` and ``lens``."""
+    plans[:, :] = world.plans[b]
+    for n in range(world.clocks[b].num_drivers):
+        lens[n] = world.drivers[b, n].plan_len
+
+
+@jit
+def restore_plans(world: World, b, plans, lens):
+    """Put plans back as ``note_plans`` found them."""
+    world.plans[b, :, :] = plans
+    for n in range(world.clocks[b].num_drivers):
+        world.drivers[b, n].plan_len = lens[n]
+        project_plan(world, b, n, 0)
 
 
 @jit

@@ -14,24 +14,25 @@ import numpy as np
 
 from envs.compiled import jit
 from envs.draws import mix, uniform
-from envs.plans import EPSILON_MIN, best_insertion, insert_trip, plan_cost, position_in_plan, project_plan, remove_trip
-from envs.records import NEVER, NO_DRIVER, World
+from envs.plans import (
+    EPSILON_MIN,
+    cheapest_driver,
+    insert_trip,
+    note_plans,
+    position_in_plan,
+    remove_trip,
+    restore_plans,
+    total_cost,
+)
+from envs.records import NO_DRIVER, World
 from envs.travel_kernel import approach
 
-MAX_REMOVED = 10  # trips that one round takes out at most; this and the next found on selection days
+# The next three were found on selection days of the real bookings.
+MAX_REMOVED = 10  # trips that one round takes out at most
 FIRST_TEMPERATURE_MIN, LAST_TEMPERATURE_MIN = 15.0, 0.5
 SCARCE_TIME_WEIGHT = 0.5  # of a minute from the earliest pickup to the end of a trip, while somebody is left out
 MIN_PER_KM = 2.0  # [min/km] at 30 km/h; only says which trips are near each other
 _KIND_IMPROVEMENT = 300  # kind of draw: apart from those of generators, disturbances and rules
-
-
-@jit
-def total_cost(world: World, b):
-    """Cost of all plans [min], see ``plans.plan_cost``."""
-    cost = 0.0
-    for n in range(world.clocks[b].num_drivers):
-        cost += plan_cost(world, b, n)
-    return cost
 
 
 @jit
@@ -44,34 +45,6 @@ def _cost_while_scarce(world: World, b, weight):
                 booking = world.bookings[b, world.plans[b, n, position]]
                 cost += weight * (booking.dropoff_min - booking.earliest_pickup_min)
     return cost
-
-
-@jit
-def cheapest_driver(world: World, b, k):
-    """(cost, driver, position) of the cheapest insertion of booking ``k``; cost NEVER when it fits nowhere."""
-    best_cost, best_driver, best_position = NEVER, -1, -1
-    for n in range(world.clocks[b].num_drivers):
-        insertion = best_insertion(world, b, n, k)
-        if insertion[0] < best_cost - 1e-9:
-            best_cost, best_driver, best_position = insertion[0], n, insertion[1]
-    return best_cost, best_driver, best_position
-
-
-@jit
-def _keep(world: World, b, plans, lens):
-    """Note the plans as they are."""
-    plans[:, :] = world.plans[b]
-    for n in range(world.clocks[b].num_drivers):
-        lens[n] = world.drivers[b, n].plan_len
-
-
-@jit
-def restore(world: World, b, plans, lens):
-    """Put plans back as they were."""
-    world.plans[b, :, :] = plans
-    for n in range(world.clocks[b].num_drivers):
-        world.drivers[b, n].plan_len = lens[n]
-        project_plan(world, b, n, 0)
 
 
 @jit
@@ -99,18 +72,19 @@ def ruin_and_recreate(world: World, b, trips, num_rounds, lost_min):
     """
     Leave the best plans found in ``num_rounds``; ``trips`` are booking rows, some of which may stand in no plan.
 
-    With ``lost_min`` 0 nobody may be left out. Only plans and the predictions of their trips are kept right: a booking
-    that ends without a place has ``driver`` NO_DRIVER, its state is the caller's to set.
+    With ``lost_min`` 0 nobody may be left out; else anybody whose place costs the plans more than that. Only plans and
+    the predictions of their trips are kept right: a booking that ends without a place has ``driver`` NO_DRIVER, its
+    state is the caller's to set.
     """
     clock = world.clocks[b]
     num_trips = len(trips)
     if num_trips < 2 or num_rounds == 0:
         return
     key = mix(np.uint64(world.bookings[b, trips[0]].key) ^ np.uint64(np.int64(clock.now_min * 60.0)))
-    plans, best_plans = world.plans[b].copy(), world.plans[b].copy()
+    plans, best_plans = np.empty_like(world.plans[b]), np.empty_like(world.plans[b])
     lens, best_lens = np.empty(clock.num_drivers, np.int32), np.empty(clock.num_drivers, np.int32)
-    _keep(world, b, plans, lens)
-    _keep(world, b, best_plans, best_lens)
+    note_plans(world, b, plans, lens)
+    note_plans(world, b, best_plans, best_lens)
     removed = np.empty(MAX_REMOVED, np.int32)
     num_out = 0
     for k in trips:
@@ -141,15 +115,15 @@ def ruin_and_recreate(world: World, b, trips, num_rounds, lost_min):
         rise = -temperature * np.log(max(1e-12, uniform(key, _KIND_IMPROVEMENT, move, 2)))
         if (lost_min > 0.0 or new_out == 0) and new_cost < cost + rise:
             cost, num_out = new_cost, new_out
-            _keep(world, b, plans, lens)
+            note_plans(world, b, plans, lens)
             if cost < best_cost - EPSILON_MIN:
                 best_cost = cost
-                _keep(world, b, best_plans, best_lens)
+                note_plans(world, b, best_plans, best_lens)
         else:
             for i in range(size):
                 world.bookings[b, removed[i]].driver = NO_DRIVER
-            restore(world, b, plans, lens)
+            restore_plans(world, b, plans, lens)
         temperature *= cooling
     for k in trips:
         world.bookings[b, k].driver = NO_DRIVER
-    restore(world, b, best_plans, best_lens)
+    restore_plans(world, b, best_plans, best_lens)

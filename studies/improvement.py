@@ -43,12 +43,13 @@ REWARD = "v2"  # the rules that price a reward were tuned on it, for the cost of
 
 
 class Row(NamedTuple):
-    """One policy in one setting; ``cost`` has an entry per case, ``ms`` is processor time per day."""
+    """One policy in one setting; ``cost`` has an entry per case; means: bookings given back, processor time."""
 
     policy: str
     setting: str
     cost: npt.NDArray[np.float64]
-    ms: float
+    ms: float  # per day
+    given_back: float = 0.0  # per day
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -110,22 +111,23 @@ def played(policy: str, setting: str, scenario: Scenario, cases: Sequence[Case])
     rule: Any = make_rules([policy], tuned, judged_by="cost", replan_ms=YARDSTICK_MS)[0]
     play(rule, cases[:1], scenario, REWARD, measure_latency=False)  # compiles
     begun = time.process_time()
-    cost = play(rule, cases, scenario, REWARD, measure_latency=False).kpis["cost"]
-    row = Row(policy, setting, cost, 1e3 * (time.process_time() - begun) / len(cases))
-    print(f"{policy}, {setting}: {cost.mean():.0f} a day, {row.ms:.0f} ms", flush=True)
+    kpis = play(rule, cases, scenario, REWARD, measure_latency=False).kpis
+    ms = 1e3 * (time.process_time() - begun) / len(cases)
+    row = Row(policy, setting, kpis["cost"], ms, float(kpis["num_unassigned"].mean()))
+    print(f"{policy}, {setting}: {row.cost.mean():.0f} a day, {row.ms:.0f} ms", flush=True)
     return row
 
 
 def markdown(rows: Sequence[Row], fleets: npt.NDArray[np.int64], clusters: Sequence[str]) -> str:
-    """Cost a day per fleet, the difference to the design's improvement over all of them, and to the yardstick; time."""
+    """Cost a day per fleet, the difference to the design's improvement over all of them, and to the yardstick."""
     sizes = sorted(set(fleets.tolist()))
     reference = {row.policy: row.cost for row in rows if row.setting == "0 moves"}
     yardstick = next((row.cost for row in rows if row.policy == YARDSTICK), None)
     everywhere = np.ones(len(fleets), np.bool_)
     lines = [
         f"| policy | plan improvement | cost a day, {' / '.join(map(str, sizes))} drivers "
-        f"| difference to 0 moves, 95 % | to {YARDSTICK}, 95 % | ms per day |",
-        "|---|---|---|---|---|---|",
+        f"| difference to 0 moves, 95 % | to {YARDSTICK}, 95 % | given back a day | ms per day |",
+        "|---|---|---|---|---|---|---|",
     ]
     for row in sorted(rows, key=lambda row: (row.policy, rows.index(row))):
         costs = " / ".join(f"{row.cost[fleets == size].mean():.0f}" for size in sizes)
@@ -135,7 +137,8 @@ def markdown(rows: Sequence[Row], fleets: npt.NDArray[np.int64], clusters: Seque
             against = _difference(row.cost, base, clusters, everywhere)
         if yardstick is not None and row.policy != YARDSTICK:
             to_yardstick = " / ".join(_difference(row.cost, yardstick, clusters, fleets == size) for size in sizes)
-        lines.append(f"| {row.policy} | {row.setting} | {costs} | {against} | {to_yardstick} | {row.ms:.0f} |")
+        last = f"{row.given_back:.1f} | {row.ms:.0f}"
+        lines.append(f"| {row.policy} | {row.setting} | {costs} | {against} | {to_yardstick} | {last} |")
     return "\n".join(lines) + "\n"
 
 

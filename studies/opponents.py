@@ -22,6 +22,7 @@ from typing import Any
 
 from baselines import REPLANNERS
 from baselines.solvers import INSTALL, is_installed
+from studies.improvement import LOST_MIN, MOVES
 from studies.jobs import ROOT, Job, run_all
 
 FLEETS = (8, 10, 14)
@@ -34,13 +35,13 @@ RULES = (
     "best_reward_with_prices",
     "matching_with_prices",
 )
-# Of plans, on real days: what evaluate.py is told. "gives-back": see envs/ruin_recreate.py
+# Of plans, on real days: what evaluate.py is told.
 IMPROVEMENT: dict[str, tuple[str, ...]] = {
     "off": ("--plan-improvement", "off"),
     "on": ("--plan-improvement", "on"),
     "gives-back": (
         *("--plan-improvement", "on"),
-        *("--env-kwargs", "improvement_moves:300", "improvement_lost_min:300.0"),
+        *("--env-kwargs", f"improvement_moves:{MOVES[-1]}", f"improvement_lost_min:{LOST_MIN}"),
     ),
 }
 PACKAGES = {"replan_pyvrp": "pyvrp", "replan_vroom": "vroom", "replan_ortools": "ortools"}

@@ -50,8 +50,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, help="runs side by side; default: one per core")
     parser.add_argument("--folder", type=Path, default=Path("logs/real-days"), help="default: logs/real-days")
     parser.add_argument("--data", type=Path, default=Path("data/paratransit"), help="default: data/paratransit")
-    parser.add_argument("--output", type=Path, default=Path("results/real-days"), help="default: results/real-days")
+    parser.add_argument("--output", type=Path, help="default: results/real-days, with lateness results/real-days-late")
     args = parser.parse_args(argv)
+    args.output = args.output or default_output(args.max_lateness_min)
 
     for draw in sorted({*REPORT_DRAWS, *(() if args.models else TRAINING_DRAWS)}):
         convert = [sys.executable, "-m", "envs.paratransit", str(args.trips), "--announce-seed", str(draw)]
@@ -80,6 +81,11 @@ def main(argv: list[str] | None = None) -> int:
     print(table)
     print(f"Results: {args.output / 'table.md'}")
     return 0
+
+
+def default_output(max_lateness_min: float) -> Path:
+    """A folder for each of the two tables, so that neither overwrites the other."""
+    return Path("results/real-days-late" if max_lateness_min else "results/real-days")
 
 
 def days_folder(data: Path, draw: int) -> Path:

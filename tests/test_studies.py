@@ -136,6 +136,15 @@ def test_table_of_real_days_pools_seeds_and_sorts_by_cost(tmp_path):
     assert "dqn #1" not in table
 
 
+def test_the_two_tables_of_real_days_have_folders_of_their_own():
+    assert real_days.default_output(0.0) != real_days.default_output(30.0)
+
+
+def test_gives_back_is_what_the_study_of_plan_improvement_measures():
+    told = opponents.IMPROVEMENT["gives-back"]
+    assert told == ("--plan-improvement", "on", "--env-kwargs", "improvement_moves:300", "improvement_lost_min:300.0")
+
+
 def test_agents_of_the_real_days_train_on_five_draws_and_the_pair_network_on_every_fleet(tmp_path):
     jobs = {job.name: job.command for job in real_days.training_jobs(["dqn", "maskable_dqn"], [3], tmp_path, Path("d"))}
     assert list(jobs) == ["dqn-seed3", "maskable_dqn-seed3"]
