@@ -287,6 +287,7 @@ def choose_rules(
         reward,
         scenario=scenario.name,
         plan_improvement=scenario.rules.plan_improvement,
+        gives_back=scenario.rules.gives_back,
         objective=objective,
     )
     try:

@@ -163,6 +163,7 @@ def tune(args: argparse.Namespace, argv: list[str] | None = None) -> Entry:
         env_id=args.env,
         scenario=scenario.name,
         plan_improvement=scenario.rules.plan_improvement,
+        gives_back=scenario.rules.gives_back,
         reward=Path(args.reward).stem,
         objective=objective,
         days=days,

@@ -31,10 +31,11 @@ class Entry:
     objective: str  # reward or cost
     days: str
     rules: dict[str, dict[str, Any]] = field(default_factory=dict)  # name -> values, mean, untuned_mean, command, ...
+    gives_back: bool = False  # plan improvement that may give promised bookings back
 
     @property
-    def key(self) -> tuple[str, str, bool, str, str]:
-        return self.env_id, self.scenario, self.plan_improvement, self.reward, self.objective
+    def key(self) -> tuple[str, str, bool, bool, str, str]:
+        return self.env_id, self.scenario, self.plan_improvement, self.gives_back, self.reward, self.objective
 
 
 def read_tuned(path: Path = TUNED_PATH) -> list[Entry]:
@@ -69,7 +70,10 @@ def write_tuned(entry: Entry, path: Path = TUNED_PATH) -> None:
     if entry.key in entries:
         entry.rules = {**entries[entry.key].rules, **entry.rules}
     entries[entry.key] = entry
-    ordered = [asdict(entries[key]) for key in sorted(entries)]
+    ordered = []
+    for key in sorted(entries):
+        plain = asdict(entries[key])
+        ordered.append({**{name: value for name, value in plain.items() if name != "rules"}, "rules": plain["rules"]})
     path.write_text(_HEADER + yaml.safe_dump(ordered, sort_keys=False, width=120))
 
 
@@ -79,6 +83,7 @@ def tuned_settings(
     *,
     scenario: str,
     plan_improvement: bool,
+    gives_back: bool = False,
     objective: str = "reward",
     path: Path = TUNED_PATH,
 ) -> dict[str, dict[str, float]]:
@@ -86,21 +91,20 @@ def tuned_settings(
     Tuned values per rule name for this world and objective; empty when nothing was tuned for them.
 
     Rules that choose without a reward share what was found under any reward with the same objective ``cost``. A file of
-    weights goes by its name without folder and ending, as in hyperparams/.
+    weights goes by its name without folder and ending, as in hyperparams/. What was not tuned for plan improvement that
+    gives back plays with what was found without.
     """
     reward = None if reward is None else Path(reward).stem
     found: dict[str, dict[str, float]] = {}
-    for entry in read_tuned(path):
-        if (entry.env_id, entry.scenario, entry.plan_improvement, entry.objective) != (
-            env_id,
-            scenario,
-            plan_improvement,
-            objective,
-        ):
-            continue
+    where = (env_id, scenario, plan_improvement, objective)
+    entries = [
+        entry
+        for entry in read_tuned(path)
+        if (entry.env_id, entry.scenario, entry.plan_improvement, entry.objective) == where
+        and entry.gives_back <= gives_back
+    ]
+    for entry in sorted(entries, key=lambda entry: (not entry.gives_back, entry.reward != reward)):
         for name, values in entry.rules.items():
-            if entry.reward == reward:
-                found[name] = values["values"]
-            elif objective == "cost" and not rule_class(name).needs_reward:
+            if entry.reward == reward or (objective == "cost" and not rule_class(name).needs_reward):
                 found.setdefault(name, values["values"])
     return found

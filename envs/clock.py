@@ -312,17 +312,29 @@ def close_day(world: World, b):
 
 
 @jit
+def _improve(world: World, b):
+    """Improve the plans where there is something new in them, or somebody open who may be brought in."""
+    clock = world.clocks[b]
+    rules = world.rules[0]
+    may_bring_in = rules.improvement_lost_min > 0.0 and clock.num_open > 0
+    if rules.improves_plans and (clock.plan_news or may_bring_in):
+        improve_plans(world, b)
+        clock.plan_news = 0
+
+
+@jit
 def tick(world: World, b):
     """Move the clock by one tick; at closing the day ends."""
     world = borrow(world)
     clock = world.clocks[b]
     rules = world.rules[0]
     until = min(clock.now_min + rules.tick_min, clock.close_min)
+    searches = rules.improvement_moves > 0
+    if searches:  # before anyone leaves, so that what was placed at this tick is placed well
+        _improve(world, b)
     advance(world, b, until)
-    may_bring_in = rules.improvement_lost_min > 0.0 and clock.num_open > 0  # there may be some that fit nowhere
-    if rules.improves_plans and (clock.plan_news or may_bring_in):
-        improve_plans(world, b)
-        clock.plan_news = 0
+    if not searches:
+        _improve(world, b)
     clock.decisions_this_tick = 0
     if until >= clock.close_min - EPSILON_MIN:
         close_day(world, b)

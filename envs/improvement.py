@@ -6,8 +6,9 @@ insertion_lateness_weight x lateness) fell; otherwise the old plans are kept and
 are taken one by one when they save. Regret insertion: Potvin and Rousseau (1993); relocate and exchange: Savelsbergh
 (1992).
 
-With ``improvement_moves`` that is followed by so many rounds of ruin and recreate (``ruin_recreate``). With
-``improvement_lost_min`` these may also bring in open bookings that fit nowhere any more, and give promised ones back.
+With ``improvement_moves`` that is followed by so many rounds of ruin and recreate (``ruin_recreate``), which also keep
+room for bookings to come. With ``improvement_lost_min`` these may also bring in open bookings that fit nowhere any more,
+and give promised ones back.
 """
 
 from __future__ import annotations
@@ -151,11 +152,11 @@ def _stranded(world: World, b):
 @jit
 def improve_plans(world: World, b):
     """
-    Improve the plans of day ``b`` in place; the total cost never rises and no trip loses its place.
+    Improve the plans of day ``b`` in place; no trip loses its place and, without ``improvement_moves``, no cost rises.
 
-    With ``improvement_lost_min`` a trip may lose its place: the cost then counts those left out and, while there are
-    any, how late trips end. Trips that end up with another driver are counted in
-    ``clocks.num_moved``, those that are open again in ``clocks.num_unassigned``.
+    With ``improvement_moves`` the cost also counts how late trips end, where the drivers' time is short. With
+    ``improvement_lost_min`` a trip may lose its place: the cost then counts those left out. Trips that end up with
+    another driver are counted in ``clocks.num_moved``, those that are open again in ``clocks.num_unassigned``.
     """
     world = borrow(world)
     clock = world.clocks[b]

@@ -3,9 +3,9 @@ Compiled ruin and recreate over the plans of a day (Schrimpf et al. 2000), coole
 
 A round takes out trips that are near each other in time and place and inserts them anew, in an order drawn at random,
 which holds or-opt, exchanges of several trips between drivers and chains of ejections. Plans cost driving minutes +
-insertion_lateness_weight x lateness, and ``lost_min`` for each trip left out, where that is allowed; while one is, it
-also counts how late trips end, so that room appears. The draws are a function of the day and the time, so a budget of
-rounds gives the same plans anywhere.
+insertion_lateness_weight x lateness, and ``lost_min`` for each trip left out, where that is allowed. The fuller the
+next two hours, the more it also costs to end trips late, so that room is kept for bookings to come. The draws are a
+function of the day and the time, so a budget of rounds gives the same plans anywhere.
 """
 
 from __future__ import annotations
@@ -27,16 +27,42 @@ from envs.plans import (
 from envs.records import NO_DRIVER, World
 from envs.travel_kernel import approach
 
-# The next three were found on selection days of the real bookings.
+# The next five were found on selection days of the real bookings.
 MAX_REMOVED = 10  # trips that one round takes out at most
 FIRST_TEMPERATURE_MIN, LAST_TEMPERATURE_MIN = 15.0, 0.5
-SCARCE_TIME_WEIGHT = 0.5  # of a minute from the earliest pickup to the end of a trip, while somebody is left out
+FULL_WEIGHT = 1.0  # of a minute from the earliest pickup to the end of a trip, when every driver is busy throughout
+FULL_FROM, FULL_HORIZON_MIN = 0.6, 120.0  # share of the drivers' time so far ahead that is taken: no weight up to there
 MIN_PER_KM = 2.0  # [min/km] at 30 km/h; only says which trips are near each other
 _KIND_IMPROVEMENT = 300  # kind of draw: apart from those of generators, disturbances and rules
 
 
 @jit
-def _cost_while_scarce(world: World, b, weight):
+def share_taken(world: World, b):
+    """Share of the drivers' time within FULL_HORIZON_MIN, shifts respected, that trips take; 0 without any time."""
+    clock = world.clocks[b]
+    taken, present = 0.0, 0.0
+    for n in range(clock.num_drivers):
+        driver = world.drivers[b, n]
+        start = max(clock.now_min, driver.shift_start_min)
+        end = min(clock.now_min + FULL_HORIZON_MIN, driver.shift_end_min)
+        if driver.is_out or end <= start:
+            continue
+        present += end - start
+        taken += max(0.0, min(end, driver.free_min) - start)
+        for position in range(driver.plan_len):
+            booking = world.bookings[b, world.plans[b, n, position]]
+            taken += max(0.0, min(end, booking.dropoff_min) - max(start, booking.depart_min))
+    return taken / present if present > 0.0 else 0.0
+
+
+@jit
+def early_weight(world: World, b):
+    """What a minute until the end of a trip counts now: the fuller the next two hours, the more."""
+    return FULL_WEIGHT * max(0.0, share_taken(world, b) - FULL_FROM) / (1.0 - FULL_FROM)
+
+
+@jit
+def weighted_cost(world: World, b, weight):
     """Cost of all plans, where with ``weight`` it is also worth something to be done with a trip early."""
     cost = total_cost(world, b)
     if weight > 0.0:
@@ -72,6 +98,8 @@ def ruin_and_recreate(world: World, b, trips, num_rounds, lost_min):
     """
     Leave the best plans found in ``num_rounds``; ``trips`` are booking rows, some of which may stand in no plan.
 
+    Best by ``weighted_cost`` with the ``early_weight`` of the plans as they came: driving alone may rise.
+
     With ``lost_min`` 0 nobody may be left out; else anybody whose place costs the plans more than that. Only plans and
     the predictions of their trips are kept right: a booking that ends without a place has ``driver`` NO_DRIVER, its
     state is the caller's to set.
@@ -89,8 +117,8 @@ def ruin_and_recreate(world: World, b, trips, num_rounds, lost_min):
     num_out = 0
     for k in trips:
         num_out += world.bookings[b, k].driver == NO_DRIVER
-    weight = SCARCE_TIME_WEIGHT if num_out > 0 else 0.0
-    cost = _cost_while_scarce(world, b, weight) + lost_min * num_out
+    weight = early_weight(world, b)
+    cost = weighted_cost(world, b, weight) + lost_min * num_out
     best_cost = cost
     temperature = FIRST_TEMPERATURE_MIN
     cooling = (LAST_TEMPERATURE_MIN / FIRST_TEMPERATURE_MIN) ** (1.0 / num_rounds)
@@ -111,7 +139,7 @@ def ruin_and_recreate(world: World, b, trips, num_rounds, lost_min):
                 new_out += 1
                 if lost_min == 0.0:
                     break
-        new_cost = _cost_while_scarce(world, b, weight) + lost_min * new_out
+        new_cost = weighted_cost(world, b, weight) + lost_min * new_out
         rise = -temperature * np.log(max(1e-12, uniform(key, _KIND_IMPROVEMENT, move, 2)))
         if (lost_min > 0.0 or new_out == 0) and new_cost < cost + rise:
             cost, num_out = new_cost, new_out

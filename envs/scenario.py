@@ -57,6 +57,11 @@ class Rules:
     improvement_moves: int = 0  # with plan_improvement: rounds of ruin and recreate per tick with news
     improvement_lost_min: float = 0.0  # [min] a booking left out counts this there, and may be for others; 0: may not
 
+    @property
+    def gives_back(self) -> bool:
+        """Whether plan improvement may open promised bookings again."""
+        return self.plan_improvement and self.improvement_lost_min > 0.0
+
     def __post_init__(self) -> None:
         _at_least("rules", "tick_min", self.tick_min, 0.1)
         for name in (

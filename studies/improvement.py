@@ -106,6 +106,7 @@ def played(policy: str, setting: str, scenario: Scenario, cases: Sequence[Case])
         REWARD,
         scenario="paratransit",
         plan_improvement=scenario.rules.plan_improvement,
+        gives_back=scenario.rules.gives_back,
         objective="cost",
     )
     rule: Any = make_rules([policy], tuned, judged_by="cost", replan_ms=YARDSTICK_MS)[0]

@@ -23,9 +23,9 @@ NUM_REPORT_DAYS = 500
 AGENTS: dict[str, tuple[str, ...]] = {
     "dqn": ("--algo", "dqn"),
     "maskable_dqn": ("--algo", "maskable_dqn", "--eval-freq", "80000", "--no-save-replay-buffer"),
-    # Both have the time that maskable_dqn takes, about 6 min of a core; their files say how many decisions that is.
+    # Both take about the time that maskable_dqn takes, 6 min of a core; their files say how many decisions that is.
     "maskable_ppo": ("--algo", "maskable_ppo", "--hyperparams-block", "Dispatch-v0-table", "--vec-env", "batched"),
-    "qrdqn": ("--algo", "qrdqn", "--hyperparams-block", "Dispatch-v0-table", "--no-save-replay-buffer"),
+    "qrdqn": ("--algo", "qrdqn", "--no-save-replay-buffer"),
 }
 
 

@@ -190,6 +190,7 @@ class DispatchManager(ExperimentManager):
             str(reward_of_wrapper(hyperparams.get("env_wrapper"))[0]),
             scenario=scenario.name,
             plan_improvement=scenario.rules.plan_improvement,
+            gives_back=scenario.rules.gives_back,
             objective="cost" if getattr(self.args, "days_from", None) else "reward",  # as evaluate.py judges
         )
 

@@ -41,6 +41,22 @@ def test_values_of_another_world_are_not_taken(tmp_path):
     assert tuned_settings("Dispatch-v0", "v2", objective="cost", **where) == {}
 
 
+def test_what_was_not_tuned_for_giving_back_plays_with_what_was_found_without(tmp_path):
+    path = tmp_path / "tuned.yml"
+    on = entry(insertion_just_in_time=found(10.0), regret_insertion_just_in_time=found(30.0))
+    on.plan_improvement = True
+    gives_back = entry(insertion_just_in_time=found(20.0))
+    gives_back.plan_improvement = gives_back.gives_back = True
+    write_tuned(on, path)
+    write_tuned(gives_back, path)
+    where = {"scenario": "short_shift", "plan_improvement": True, "path": path}
+    assert tuned_settings("Dispatch-v0", "v2", gives_back=True, **where) == {
+        "insertion_just_in_time": {"horizon_min": 20.0},
+        "regret_insertion_just_in_time": {"horizon_min": 30.0},
+    }
+    assert tuned_settings("Dispatch-v0", "v2", **where)["insertion_just_in_time"] == {"horizon_min": 10.0}
+
+
 def test_an_unknown_setting_in_the_file_is_an_error(tmp_path):
     path = tmp_path / "tuned.yml"
     write_tuned(entry(), path)

@@ -11,6 +11,7 @@ from envs.day import Booking, Driver
 from envs.improvement import improve_plans
 from envs.plans import plan_cost, project_plan
 from envs.records import NO_DRIVER, BookingState
+from envs.ruin_recreate import early_weight, weighted_cost
 from envs.simulator import Simulator, default_rules
 from tests.envs.line import booking, driver, line_day
 
@@ -86,7 +87,7 @@ def test_no_trip_loses_its_place_and_the_cost_never_rises(data):
 @given(st.data())
 def test_further_moves_never_cost_and_depend_on_nothing_but_the_day(data):
     bookings, drivers = drawn_day(data, num_drivers=3, longest_window=60)
-    costs, plans = [], []
+    costs, weights, plans = [], [], []
     for moves in (0, 60, 60):
         rules = default_rules()
         rules["improvement_moves"] = moves
@@ -99,7 +100,8 @@ def test_further_moves_never_cost_and_depend_on_nothing_but_the_day(data):
         before = planned(simulator)
         improve_plans(simulator.world, 0)
         assert planned(simulator) == before
-        costs.append(total_cost(simulator))
+        weights.append(early_weight(simulator.world, 0))
+        costs.append(weighted_cost(simulator.world, 0, weights[0]))  # as the plans were when the rounds began
         plans.append(simulator.world.plans.copy())
     assert costs[1] <= costs[0] + 1e-6
     np.testing.assert_array_equal(plans[1], plans[2])
@@ -164,7 +166,23 @@ def test_a_booking_released_later_is_taken_in_without_other_news():
     simulator.advance()  # 08:05: the news of the assignment is dealt with
     assert planned(simulator) == [0]
     simulator.advance()  # 08:10: both are released, and fit nowhere
+    assert planned(simulator) == [0]
+    simulator.advance()  # before the clock moves they are brought in
     assert planned(simulator) == [1, 2]
+
+
+@pytest.mark.parametrize(("moves", "leaves_with"), [(0, "d1"), (50, "d0")])
+def test_with_moves_a_trip_is_with_the_better_driver_before_anyone_leaves(moves, leaves_with):
+    # b0 at km 1 from 482, given to d1 at km 20, who would leave at once (38 min away); d0 at km 0 is 2 min away
+    rules = default_rules()
+    rules["improves_plans"], rules["improvement_moves"] = 1, moves
+    bookings = [booking("b0", (1, 5), (482, 540)), booking("b1", (21, 25), (600, 700))]
+    simulator = Simulator(line_day(bookings, [driver("d0", 0), driver("d1", 20)]), rules)
+    simulator.assign("d1", "b0")
+    simulator.assign("d1", "b1")
+    simulator.advance()
+    assert simulator.world.bookings["driver"][0, 0] == int(leaves_with[1])
+    assert simulator.world.bookings["state"][0, 0] != BookingState.PLANNED  # under way
 
 
 @settings(max_examples=60, deadline=None)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from envs.plans import total_cost
-from envs.ruin_recreate import ruin_and_recreate
+from envs.ruin_recreate import FULL_FROM, early_weight, ruin_and_recreate, share_taken, weighted_cost
 from envs.simulator import Simulator
 from tests.envs.line import booking, driver, line_day
 
@@ -45,3 +45,38 @@ def test_no_rounds_change_nothing():
     before, after = crossed().world, run(0).world
     np.testing.assert_array_equal(before.plans, after.plans)
     np.testing.assert_array_equal(before.bookings["pickup_min"], after.bookings["pickup_min"])
+
+
+def test_share_taken_counts_trips_within_two_hours_and_shifts():
+    # Two drivers from 480 on. d0: 20 min to km 10 for 500, 20 of ride, 2 x 3 of service: taken 480 to 526 = 46 min.
+    # d1: the same from km 10 for 590: 590 to 616, of which 10 min lie within 480 to 600. (46 + 10) / 240
+    bookings = [booking("b0", (10, 20), (500, 560)), booking("b1", (10, 20), (590, 640))]
+    simulator = Simulator(line_day(bookings, [driver("d0", 0), driver("d1", 10)]))
+    assert share_taken(simulator.world, 0) == 0.0
+    simulator.assign("d0", "b0")
+    simulator.assign("d1", "b1")
+    assert share_taken(simulator.world, 0) == pytest.approx(56 / 240)
+
+
+def test_no_share_is_taken_where_nobody_drives():
+    simulator = crossed()
+    simulator.world.drivers["is_out"] = 1
+    assert share_taken(simulator.world, 0) == 0.0
+
+
+def test_the_weight_grows_from_the_share_that_is_free_of_it():
+    # one driver from 480 on, 600 - 480 = 120 min ahead; b0 takes 20 + 3 + 2 x km + 3 of them
+    for km, share in ((20, 66 / 120), (38, 102 / 120)):
+        simulator = Simulator(line_day([booking("b0", (10, 10 + km), (500, 560))], [driver("d0", 0)]))
+        simulator.assign("d0", "b0")
+        assert share_taken(simulator.world, 0) == pytest.approx(share)
+        expected = max(0.0, (share - FULL_FROM) / (1 - FULL_FROM))
+        assert early_weight(simulator.world, 0) == pytest.approx(expected)
+
+
+def test_with_weight_minutes_from_the_earliest_pickup_to_the_end_count():
+    # b0: 20 min of approach + 20 of ride; from 500 to 526 = 26 min, of which each counts half: 40 + 13
+    simulator = Simulator(line_day([booking("b0", (10, 20), (500, 560))], [driver("d0", 0)]))
+    simulator.assign("d0", "b0")
+    assert weighted_cost(simulator.world, 0, 0.0) == pytest.approx(40)
+    assert weighted_cost(simulator.world, 0, 0.5) == pytest.approx(53)
