@@ -40,9 +40,10 @@ class EnsemblePolicy:
                 raise ValueError(f"ensemble: the models differ in {name}: {values}. Take models of one setting.")
         self.models = list(models)
 
-    def q_values(self, observation: dict[str, np.ndarray]) -> np.ndarray:
+    def q_values(self, observation: dict[str, np.ndarray], look_ahead_min: float = 0.0) -> np.ndarray:
         """Mean over the models of `MaskableDQN.q_values`; float64, as sums of the most negative float32 overflow."""
-        return np.stack([model.q_values(observation) for model in self.models]).mean(axis=0, dtype=np.float64)
+        values = [model.q_values(observation, look_ahead_min) for model in self.models]
+        return np.stack(values).mean(axis=0, dtype=np.float64)
 
     def predict(
         self,

@@ -306,29 +306,32 @@ class MaskableDQN(DQN):
         rate = 0.0 if deterministic else self.exploration_rate
         return self._choose(observation, self.policy.acting_net, rate, action_masks), state
 
-    def q_values(self, observation: dict[str, np.ndarray]) -> np.ndarray:
+    def q_values(self, observation: dict[str, np.ndarray], look_ahead_min: float = 0.0) -> np.ndarray:
         """
         Q of every action in units of reward / ``reward_scale``; the most negative float where infeasible.
+
+        ``look_ahead_min`` is added to the model's ``horizon_min``, where it has one.
 
         Returns
         -------
         float32, shape (N*M + 1,), with the observation's leading axis if it has one.
         """
-        obs, is_batch = self._batched(observation)
+        obs, is_batch = self._batched(observation, look_ahead_min)
         with th.no_grad():
             values = self.policy.acting_net(self._tensors(obs)).cpu().numpy()
         return values if is_batch else values[0]
 
-    def _batched(self, observation: Any) -> tuple[dict[str, np.ndarray], bool]:
+    def _batched(self, observation: Any, look_ahead_min: float = 0.0) -> tuple[dict[str, np.ndarray], bool]:
         if not isinstance(observation, dict):
             raise ValueError(f"MaskableDQN: expected a Dict observation, got {type(observation).__name__}.")
         is_batch = np.ndim(observation[MASK_KEY]) == 2
         if not is_batch:
             observation = {key: np.asarray(value)[np.newaxis] for key, value in observation.items()}
-        return self._as_seen(observation), is_batch
+        return self._as_seen(observation, look_ahead_min), is_batch
 
-    def _as_seen(self, observation: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return mask_as_seen(observation, self.masking, self.horizon_min)
+    def _as_seen(self, observation: dict[str, np.ndarray], look_ahead_min: float = 0.0) -> dict[str, np.ndarray]:
+        horizon_min = None if self.horizon_min is None else self.horizon_min + look_ahead_min
+        return mask_as_seen(observation, self.masking, horizon_min)
 
     def _tensors(self, obs: dict[str, np.ndarray]) -> dict[str, th.Tensor]:
         return {key: th.as_tensor(obs[key], device=self.device) for key in self.observation_space.spaces}  # type: ignore[attr-defined]

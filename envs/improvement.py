@@ -7,7 +7,7 @@ are taken one by one when they save. Regret insertion: Potvin and Rousseau (1993
 (1992).
 
 With ``improvement_moves`` that is followed by so many rounds of ruin and recreate (``ruin_recreate``), which also keep
-room for bookings to come. With ``improvement_lost_min`` these may also bring in open bookings that fit nowhere any more,
+room for bookings to come. With ``improvement_lost_min`` these may bring in open bookings that fit nowhere any more,
 and give promised ones back.
 """
 

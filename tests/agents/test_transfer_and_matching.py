@@ -87,6 +87,36 @@ def test_matching_gives_the_contested_booking_to_whom_it_matters():
     assert best_of_matching(values + 5.0, np.ones((2, 2), bool), wait_value=5.0) == 3
 
 
+def test_a_driver_matched_to_a_booking_ahead_is_kept_for_it():
+    # advantages  b0 b1     b1 is too far ahead to be assigned. d0-b0, d1-b1 is worth 10 + 9, d0-b1, d1-b0 8 + 1:
+    #         d0  10  8     d0-b0 is the best pair that may be the answer, action 1. With d1 alone only b1, 9 against 1,
+    #         d1   1  9     is matched: wait, though d1-b0 beats waiting too.
+    values, near = np.array([[10.0, 8.0], [1.0, 9.0]]), np.array([[True, False], [True, False]])
+    assert best_of_matching(values, np.ones((2, 2), bool), 0.0, may_answer=near) == 1
+    only_d1 = np.array([[False, False], [True, True]])
+    assert best_of_matching(values, only_d1, 0.0, may_answer=near) == 0
+    assert best_of_matching(values, only_d1, 0.0) == 4
+
+
+def test_the_share_of_what_was_learned_is_mixed_with_the_start(trained):
+    model, _ = trained
+    obs = ToyDispatch(5, 15).reset(seed=2)[0]
+    batch = {key: np.asarray(value)[None] for key, value in obs.items()}
+    feasible = obs["action_mask"].astype(bool)
+    scale = model.policy.q_net.pair_reward_scale
+    start = scale * np.concatenate([obs["wait_reward"].reshape(-1), obs["pair_reward"].reshape(-1)])
+    learned = model.q_values(obs).astype(np.float64) - start
+    for share in (0.0, 0.5, 1.0, 1.5):
+        values = MatchingPolicy(model, learned_share=share)._values(batch)[0]
+        assert values[feasible] == pytest.approx((start + share * learned)[feasible], abs=1e-4)
+
+
+def test_a_network_without_a_start_knows_no_share():
+    model = MaskableDQN("PairPolicy", ToyDispatch(2, 4), **SMALL, policy_kwargs={"width": 8, "use_pair_reward": False})
+    with pytest.raises(ValueError, match="needs a pair network with use_pair_reward"):
+        MatchingPolicy(model, learned_share=0.5)
+
+
 def test_matching_waits_when_no_pair_beats_waiting():
     assert best_of_matching(np.array([[1.0, 2.0]]), np.ones((1, 2), bool), wait_value=2.0) == 0
     assert best_of_matching(np.array([[1.0, 9.0]]), np.array([[True, False]]), wait_value=2.0) == 0
