@@ -79,7 +79,7 @@ class MatchingPolicy:
                 key: np.asarray(value) if is_batch else np.asarray(value)[None] for key, value in observation.items()
             }
             asked = {key: value[asks] for key, value in batch.items()}
-            near = mask_as_seen(asked, self._one.masking, self._one.horizon_min)["action_mask"].astype(bool)
+            near, ahead = self._seen(asked, 0.0), self._seen(asked, self.look_ahead_min)
             num_drivers = batch["drivers"].shape[1]
             actions[asks] = [
                 best_of_matching(
@@ -89,9 +89,15 @@ class MatchingPolicy:
                     self.min_advantage,
                     may_answer[1:].reshape(num_drivers, -1),
                 )
-                for of_pairs, feasible, may_answer in zip(self._values(asked), mask[asks], near, strict=True)
+                for of_pairs, feasible, may_answer in zip(self._values(asked), ahead, near, strict=True)
             ]
         return (actions if is_batch else actions[0]), state
+
+    def _seen(self, observation: dict[str, np.ndarray], look_ahead_min: float) -> np.ndarray:
+        """The actions that the model goes by, were its horizon so much further: bool, shape (B, N*M + 1)."""
+        own = self._one.horizon_min
+        horizon_min = None if own is None else own + look_ahead_min
+        return mask_as_seen(observation, self._one.masking, horizon_min)["action_mask"].astype(bool)
 
     def _values(self, observation: dict[str, np.ndarray]) -> np.ndarray:
         """Values of all actions, shape (B, N*M + 1): what the network started from and a share of what it learned."""

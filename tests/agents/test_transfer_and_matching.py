@@ -12,7 +12,9 @@ from agents import zoo
 from agents.hybrid import MatchingPolicy, best_of_matching
 from agents.maskable_dqn import MaskableDQN
 from agents.maskable_ppo import MaskablePPO
+from agents.masking import MAX_HORIZON_MIN
 from agents.transfer import load_for
+from envs.observation import BOOKING_FEATURES
 from tests.agents.toy import ToyDispatch
 
 SMALL = {"buffer_size": 2_000, "learning_starts": 50, "batch_size": 16, "seed": 0, "device": "cpu"}
@@ -109,6 +111,21 @@ def test_the_share_of_what_was_learned_is_mixed_with_the_start(trained):
     for share in (0.0, 0.5, 1.0, 1.5):
         values = MatchingPolicy(model, learned_share=share)._values(batch)[0]
         assert values[feasible] == pytest.approx((start + share * learned)[feasible], abs=1e-4)
+
+
+def test_only_bookings_within_the_look_ahead_are_matched(trained):
+    # earliest pickups 0, 40 and 80 min ahead; a model that looks 30 min ahead sees the first, and 20 min more the second
+    model, _ = trained
+    bookings = np.zeros((1, 3, len(BOOKING_FEATURES)), np.float32)
+    bookings[0, :, BOOKING_FEATURES.index("minutes_until_earliest")] = np.array([0.0, 40.0, 80.0]) / MAX_HORIZON_MIN
+    observation = {"bookings": bookings, "action_mask": np.ones((1, 1 + 2 * 3), np.int8)}
+    try:
+        model.horizon_min = 30.0
+        policy = MatchingPolicy(model)
+        assert policy._seen(observation, 0.0)[0].tolist() == [True, *[True, False, False] * 2]
+        assert policy._seen(observation, 20.0)[0].tolist() == [True, *[True, True, False] * 2]
+    finally:
+        model.horizon_min = None
 
 
 def test_a_network_without_a_start_knows_no_share():
