@@ -142,7 +142,7 @@ def test_the_two_tables_of_real_days_have_folders_of_their_own():
 
 def test_gives_back_is_what_the_study_of_plan_improvement_measures():
     told = opponents.IMPROVEMENT["gives-back"]
-    assert told == ("--plan-improvement", "on", "--env-kwargs", "improvement_moves:300", "improvement_lost_min:300.0")
+    assert told == ("--plan-improvement", "on", "--env-kwargs", "improvement_moves:1000", "improvement_lost_min:300.0")
 
 
 def test_agents_of_the_real_days_train_on_five_draws_and_the_pair_network_on_every_fleet(tmp_path):

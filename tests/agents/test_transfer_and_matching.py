@@ -114,7 +114,7 @@ def test_the_share_of_what_was_learned_is_mixed_with_the_start(trained):
 
 
 def test_only_bookings_within_the_look_ahead_are_matched(trained):
-    # earliest pickups 0, 40 and 80 min ahead; a model that looks 30 min ahead sees the first, and 20 min more the second
+    # earliest pickups 0, 40 and 80 min ahead; a model that looks 30 min ahead sees the first, with 20 min more two
     model, _ = trained
     bookings = np.zeros((1, 3, len(BOOKING_FEATURES)), np.float32)
     bookings[0, :, BOOKING_FEATURES.index("minutes_until_earliest")] = np.array([0.0, 40.0, 80.0]) / MAX_HORIZON_MIN
