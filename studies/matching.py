@@ -32,7 +32,7 @@ from studies.improvement import LOST_MIN, MOVES, REWARD, YARDSTICK, YARDSTICK_MS
 from studies.jobs import ROOT
 from studies.real_days import FLEETS, REPORT_DAYS, SELECTION_DAYS
 
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
+SHARES = (0.0, 0.5, 0.75, 0.9, 1.0, 1.1)
 LOOK_AHEADS_MIN = (0.0, 10.0, 30.0)
 SETTINGS: dict[str, dict[str, Any]] = {
     "off": {"plan_improvement": False},
