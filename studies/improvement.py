@@ -37,7 +37,7 @@ RULES = (
     "best_reward_with_prices",
 )
 YARDSTICK, YARDSTICK_MS = "replan_search", 10.0
-MOVES = (0, 300, 1000)
+MOVES = (0, 1000)
 LOST_MIN = 300.0  # a booking given back counts as much there as one lost does in the cost of a day
 REWARD = "v2"  # the rules that price a reward were tuned on it, for the cost of a day
 
@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("trips", type=Path, help="CSV of the published bookings (layout: see README, Real days)")
     parser.add_argument("--announce-seeds", nargs="+", type=int, default=[0, 1, 2], help="default: 0 1 2")
     parser.add_argument("--days", default=REPORT_DAYS, help=f"service days; default: {REPORT_DAYS}")
-    parser.add_argument("--moves", nargs="+", type=int, default=list(MOVES), help="default: 0 300 1000")
+    parser.add_argument("--moves", nargs="+", type=int, default=list(MOVES), help="default: 0 1000")
     parser.add_argument("--data", type=Path, default=Path("data/improvement"), help="default: data/improvement")
     parser.add_argument("--output", type=Path, default=Path("results/improvement"), help="default: results/improvement")
     args = parser.parse_args(argv)
