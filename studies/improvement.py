@@ -62,19 +62,42 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=Path("results/improvement"), help="default: results/improvement")
     args = parser.parse_args(argv)
 
-    folders = []
-    for seed in args.announce_seeds:
-        folder = args.data / f"seed{seed}"
-        convert = [sys.executable, "-m", "envs.paratransit", str(args.trips), "--output", str(folder)]
-        subprocess.run([*convert, "--announce-seed", str(seed), "--drivers", *map(str, FLEETS)], cwd=ROOT, check=True)
-        folders += [str(ROOT / folder / f"drivers-{fleet}") for fleet in FLEETS]
+    folders = make_folders(args.trips, args.announce_seeds, args.data)
     rows, cases = measure(folders, args.days, args.moves)
-    fleets = [int(folder.rpartition("-")[2]) for folder in folders]
-    text = markdown(rows, np.repeat(fleets, len(cases) // len(folders)), [case.cluster for case in cases])
+    text = markdown(rows, fleets_of(folders, len(cases)), [case.cluster for case in cases])
     args.output.mkdir(parents=True, exist_ok=True)
     (args.output / "improvement.md").write_text(text)
     print(f"\n{text}\nResults: {args.output / 'improvement.md'}")
     return 0
+
+
+def make_folders(trips: Path, announce_seeds: Sequence[int], data: Path) -> list[str]:
+    """Day files of every announcement seed and fleet, the fleets of a seed side by side; their folders."""
+    folders = []
+    for seed in announce_seeds:
+        folder = data / f"seed{seed}"
+        convert = [sys.executable, "-m", "envs.paratransit", str(trips), "--output", str(folder)]
+        subprocess.run([*convert, "--announce-seed", str(seed), "--drivers", *map(str, FLEETS)], cwd=ROOT, check=True)
+        folders += [str(ROOT / folder / f"drivers-{fleet}") for fleet in FLEETS]
+    return folders
+
+
+def fleets_of(folders: Sequence[str], num_cases: int) -> npt.NDArray[np.int64]:
+    """Drivers per case, the cases folder by folder."""
+    return np.repeat([int(folder.rpartition("-")[2]) for folder in folders], num_cases // len(folders))
+
+
+def rule_of(policy: str, scenario: Scenario) -> Any:
+    """The rule or re-planner of that name, with what was tuned for the cost of real days."""
+    tuned = tuned_settings(
+        "DispatchDay-v0",
+        REWARD,
+        scenario="paratransit",
+        plan_improvement=scenario.rules.plan_improvement,
+        gives_back=scenario.rules.gives_back,
+        objective="cost",
+    )
+    return make_rules([policy], tuned, judged_by="cost", replan_ms=YARDSTICK_MS)[0]
 
 
 def measure(folders: Sequence[str], days: str, moves: Sequence[int]) -> tuple[list[Row], list[Case]]:
@@ -101,15 +124,7 @@ def measure(folders: Sequence[str], days: str, moves: Sequence[int]) -> tuple[li
 
 def played(policy: str, setting: str, scenario: Scenario, cases: Sequence[Case]) -> Row:
     """One policy on all cases."""
-    tuned = tuned_settings(
-        "DispatchDay-v0",
-        REWARD,
-        scenario="paratransit",
-        plan_improvement=scenario.rules.plan_improvement,
-        gives_back=scenario.rules.gives_back,
-        objective="cost",
-    )
-    rule: Any = make_rules([policy], tuned, judged_by="cost", replan_ms=YARDSTICK_MS)[0]
+    rule = rule_of(policy, scenario)
     play(rule, cases[:1], scenario, REWARD, measure_latency=False)  # compiles
     begun = time.process_time()
     kpis = play(rule, cases, scenario, REWARD, measure_latency=False).kpis

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,14 +21,12 @@ import numpy.typing as npt
 
 from agents.ensemble import EnsemblePolicy
 from agents.hybrid import MatchingPolicy
-from baselines import make_rules, tuned_settings
 from evaluate import make_env
 from evaluation.models import LAST, ModelPolicy, by_name, find_run, load_policy
 from evaluation.runner import Case, play
 from evaluation.setup import cases_from_folders, make_scenario
 from evaluation.statistics import paired_difference
-from studies.improvement import LOST_MIN, MOVES, REWARD, YARDSTICK, YARDSTICK_MS
-from studies.jobs import ROOT
+from studies.improvement import LOST_MIN, MOVES, REWARD, YARDSTICK, fleets_of, make_folders, rule_of
 from studies.real_days import FLEETS, REPORT_DAYS, SELECTION_DAYS
 
 SHARES = (0.0, 0.5, 0.75, 0.9, 1.0, 1.1)
@@ -56,12 +53,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=Path("results/matching"), help="default: results/matching")
     args = parser.parse_args(argv)
 
-    folders = []
-    for seed in args.announce_seeds:
-        folder = args.data / f"seed{seed}"
-        convert = [sys.executable, "-m", "envs.paratransit", str(args.trips), "--output", str(folder)]
-        subprocess.run([*convert, "--announce-seed", str(seed), "--drivers", *map(str, FLEETS)], cwd=ROOT, check=True)
-        folders += [str(ROOT / folder / f"drivers-{fleet}") for fleet in FLEETS]
+    folders = make_folders(args.trips, args.announce_seeds, args.data)
     args.output.mkdir(parents=True, exist_ok=True)
     text = ""
     for name in args.settings:
@@ -98,18 +90,9 @@ def study(name: str, folders: Sequence[str], args: argparse.Namespace) -> str:
     cases = cases_from_folders(folders, args.days, scenario)
     rows = {f"matching, share {chosen[0]:g}, look ahead {chosen[1]:g} min": cost(matching(*chosen), cases)}
     rows["mean of the networks"] = cost(ModelPolicy("mean", ensemble, reward_function), cases)
-    tuned = tuned_settings(
-        "DispatchDay-v0",
-        REWARD,
-        scenario="paratransit",
-        plan_improvement=scenario.rules.plan_improvement,
-        gives_back=scenario.rules.gives_back,
-        objective="cost",
-    )
-    for rule in make_rules([*RULES, YARDSTICK], tuned, judged_by="cost", replan_ms=YARDSTICK_MS):
-        rows[rule.name] = cost(rule, cases)
-    fleets = np.repeat([int(folder.rpartition("-")[2]) for folder in folders], len(cases) // len(folders))
-    return markdown(name, means, rows, fleets, [case.cluster for case in cases])
+    for rule in (*RULES, YARDSTICK):
+        rows[rule] = cost(rule_of(rule, scenario), cases)
+    return markdown(name, means, rows, fleets_of(folders, len(cases)), [case.cluster for case in cases])
 
 
 def markdown(

@@ -14,7 +14,7 @@ import yaml
 import custom_envs  # noqa: F401 - registers the environments and algorithms
 from agents.maskable_dqn import MaskableDQN
 from reward import RewardV2
-from studies import opponents, real_days, ship
+from studies import matching, opponents, real_days, ship
 from studies.jobs import ROOT, Job, latest_run, run_all, train_job
 from studies.real_days import FLEETS, markdown, name_of
 from studies.short_shift import AGENTS, PROBLEMS, SEEDS, run_folder, trained_models, training_jobs
@@ -237,3 +237,13 @@ def test_shipped_settings_hold_no_path_of_a_machine():
 def test_a_folder_that_is_no_run_is_not_shipped(tmp_path, capsys):
     assert ship.main([str(tmp_path), "nothing", "--folder", str(tmp_path)]) == 2
     assert "not a run folder" in capsys.readouterr().err
+
+
+def test_the_study_of_matching_shows_the_grid_and_who_costs_less():
+    # two days with 8 drivers, 100 - 120 and 200 - 220 = -20 each; two with 14, 50 - 50 and 60 - 60 = 0 each
+    means = {(share, ahead): 1000.0 * share + ahead for share in matching.SHARES for ahead in matching.LOOK_AHEADS_MIN}
+    rows = {"matching": np.array([100.0, 200.0, 50.0, 60.0]), "rule": np.array([120.0, 220.0, 50.0, 60.0])}
+    text = matching.markdown("on", means, rows, np.array([8, 8, 14, 14]), ["a", "b", "a", "b"])
+    assert "| 0.5 | 500 | 510 | 530 |" in text
+    assert "| matching | 150 / 55 | - |" in text
+    assert "| rule | 170 / 55 | -20 [-20, -20] / +0 [+0, +0] |" in text
