@@ -33,7 +33,7 @@ DEFAULT_ITERATIONS = 20_000  # of each search; about 10 s on a real day of 180 b
 NUM_SEARCHES = 3  # from a plan built greedily, from PyVRP's and from the best online plan
 PYVRP_SHARE = 0.2  # PyVRP's iterations as a share of ours
 SIGN = {"reward": 1, "cost": -1, "cost_with_lateness": -1}  # +1: more is better
-_FORMAT = 1  # of the cached files; a new number makes old ones void
+_FORMAT = 2  # of the cached files; a new number makes old ones void
 
 
 @dataclass
@@ -199,6 +199,7 @@ class Planner:
         batch = DispatchBatch(self.scenario, 1)
         batch.load_day(0, self.day)
         batch.refresh()
+        batch.world.rules["improves_plans"] = 0  # the plan is carried out as it is
         follower = PlanFollower(self.due(routes))
         payer = None if self.function is None else self.function.attach(batch)
         total = 0.0

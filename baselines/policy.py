@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from envs.records import World
+
 IntArray = npt.NDArray[np.int64]
+
+
+@contextmanager
+def plans_left_alone(world: World, are_left: bool = True) -> Iterator[None]:
+    """Plan improvement is off inside, where ``are_left``."""
+    saved = world.rules["improves_plans"].copy()
+    if are_left:
+        world.rules["improves_plans"] = 0
+    try:
+        yield
+    finally:
+        world.rules["improves_plans"] = saved
 
 
 class Policy(ABC):
@@ -29,12 +45,16 @@ class Policy(ABC):
         Whether it looks at open bookings beyond the M slots.
     needs_reward
         Whether it chooses by what the reward would pay.
+    plans_itself
+        Whether it has a plan of its own for all that is known: the evaluation leaves its trips alone, as plan
+        improvement would move what is promised at the last moment.
     """
 
     name: str
     description: ClassVar[str]
     sees_backlog: ClassVar[bool] = False
     needs_reward: ClassVar[bool] = False
+    plans_itself: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self._batch: Any = None

@@ -86,6 +86,7 @@ class Replanner(TunableRule):
 
     solver_name: ClassVar[str]
     sees_backlog = True
+    plans_itself = True
     space: ClassVar[dict[str, tuple[float, float, float]]] = {
         "price_priority": (-10.0, 30.0, 0.0),  # the prices are those of best_reward_with_prices
         "price_occupied_min": (-1.0, 4.0, 0.0),

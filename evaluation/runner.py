@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from baselines.hindsight import routes_driven
+from baselines.policy import plans_left_alone
 from envs.batch import DispatchBatch
 from envs.day import Day
 from envs.decisions import step_days
@@ -152,6 +153,10 @@ class Arena:
         -------
         reward, shape (B,), and terms, shape (B, number of terms)
         """
+        with plans_left_alone(self.batch.world, getattr(policy, "plans_itself", False)):
+            return self._run(policy, seconds)
+
+    def _run(self, policy: Chooser, seconds: list[float] | None) -> tuple[FloatArray, FloatArray]:
         batch, payer = self.batch, self.payer
         total = np.zeros(batch.batch_size)
         terms = np.zeros((batch.batch_size, len(self.term_names)))

@@ -43,6 +43,18 @@ def test_both_bookings_are_served_where_greedy_loses_one(rule):
     assert cost_of(rule(50.0, judged_by="cost"), day) == pytest.approx(24.0)
 
 
+def test_plan_improvement_leaves_a_plan_of_its_own_alone():
+    searches = {"plan_improvement": True, "improvement_moves": 100, "improvement_lost_min": 300.0}
+    rewards = []
+    for overrides in ({"plan_improvement": False}, searches):
+        scenario = Scenario.load("operating_day", load=2.0, num_drivers=4, **overrides)
+        cases = generated_cases(1_000_000, 3, scenario)
+        played = play(ReplanSearch(1.0), cases, scenario, "v3", measure_latency=False)
+        rewards.append(played.reward)
+        assert not played.kpis["num_unassigned"].any()
+    np.testing.assert_array_equal(*rewards)
+
+
 def test_a_booking_is_assigned_when_its_driver_must_leave():
     # known at 08:00, pickup from 09:00 on at km 10, 20 min away: leave at 08:40
     day = line_day([booking("b0", (10, 11), (540, 570))], [driver("d0", 0)])
