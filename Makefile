@@ -18,7 +18,7 @@ help:
 	@echo "make stability  two seeds trained five times longer (hours; resumable)"
 	@echo "make real-days DATA=trips.csv   the README's table on real days (hours; resumable)"
 	@echo "make opponents DATA=trips.csv   re-planners, hindsight and gaps, reduced size (half an hour; resumable)"
-	@echo "make improvement DATA=trips.csv  what plan improvement is worth on real days (half an hour)"
+	@echo "make improvement DATA=trips.csv  what plan improvement is worth on real days (an hour)"
 	@echo "make matching DATA=trips.csv     learned pair values in a matching, on real days (an hour)"
 	@echo "make search     hyperparameter searches of V1 and V2, 50 trials each, and their checks (hours; resumable)"
 	@echo "make benchmark  how fast everything is, as ratios measured side by side (15 min): benchmarks.md"

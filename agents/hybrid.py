@@ -9,7 +9,7 @@ from scipy.optimize import linear_sum_assignment
 
 from agents.ensemble import EnsemblePolicy
 from agents.maskable_dqn import MaskableDQN
-from agents.masking import mask_as_seen, with_mask
+from agents.masking import with_mask
 
 
 class MatchingPolicy:
@@ -79,7 +79,9 @@ class MatchingPolicy:
                 key: np.asarray(value) if is_batch else np.asarray(value)[None] for key, value in observation.items()
             }
             asked = {key: value[asks] for key, value in batch.items()}
-            near, ahead = self._seen(asked, 0.0), self._seen(asked, self.look_ahead_min)
+            near, ahead = (
+                self._one.as_seen(asked, minutes)["action_mask"].astype(bool) for minutes in (0.0, self.look_ahead_min)
+            )
             num_drivers = batch["drivers"].shape[1]
             actions[asks] = [
                 best_of_matching(
@@ -92,12 +94,6 @@ class MatchingPolicy:
                 for of_pairs, feasible, may_answer in zip(self._values(asked), ahead, near, strict=True)
             ]
         return (actions if is_batch else actions[0]), state
-
-    def _seen(self, observation: dict[str, np.ndarray], look_ahead_min: float) -> np.ndarray:
-        """The actions that the model goes by, were its horizon so much further: bool, shape (B, N*M + 1)."""
-        own = self._one.horizon_min
-        horizon_min = None if own is None else own + look_ahead_min
-        return mask_as_seen(observation, self._one.masking, horizon_min)["action_mask"].astype(bool)
 
     def _values(self, observation: dict[str, np.ndarray]) -> np.ndarray:
         """Values of all actions, shape (B, N*M + 1): what the network started from and a share of what it learned."""

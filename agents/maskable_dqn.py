@@ -327,9 +327,10 @@ class MaskableDQN(DQN):
         is_batch = np.ndim(observation[MASK_KEY]) == 2
         if not is_batch:
             observation = {key: np.asarray(value)[np.newaxis] for key, value in observation.items()}
-        return self._as_seen(observation, look_ahead_min), is_batch
+        return self.as_seen(observation, look_ahead_min), is_batch
 
-    def _as_seen(self, observation: dict[str, np.ndarray], look_ahead_min: float = 0.0) -> dict[str, np.ndarray]:
+    def as_seen(self, observation: dict[str, np.ndarray], look_ahead_min: float = 0.0) -> dict[str, np.ndarray]:
+        """The observation with the mask that this model goes by, were its ``horizon_min`` so much further."""
         horizon_min = None if self.horizon_min is None else self.horizon_min + look_ahead_min
         return mask_as_seen(observation, self.masking, horizon_min)
 
@@ -398,7 +399,7 @@ class MaskableDQN(DQN):
 
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, Any]:
         result = super()._setup_learn(*args, **kwargs)
-        self._last_obs = self._as_seen(cast(dict[str, np.ndarray], self._last_obs))
+        self._last_obs = self.as_seen(cast(dict[str, np.ndarray], self._last_obs))
         return result
 
     def _store_transition(
@@ -411,7 +412,7 @@ class MaskableDQN(DQN):
         infos: list[dict[str, Any]],
     ) -> None:
         # SB3 copies the next observation to put terminal observations in; this buffer neither copies nor needs them.
-        new_obs = self._as_seen(new_obs)
+        new_obs = self.as_seen(new_obs)
         replay_buffer.add(self._last_obs, new_obs, buffer_action, reward, dones, infos)
         self._last_obs = new_obs
 
@@ -532,7 +533,7 @@ class MaskableDQN(DQN):
 
         def value(observation: dict[str, np.ndarray]) -> np.ndarray:
             with th.no_grad():
-                best = self.q_net_target(self._tensors(self._as_seen(observation))).max(dim=1).values
+                best = self.q_net_target(self._tensors(self.as_seen(observation))).max(dim=1).values
             return self.reward_scale * best.cpu().numpy()
 
         obs = cast(dict[str, np.ndarray], self._last_obs)

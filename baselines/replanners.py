@@ -29,7 +29,8 @@ ITERATIONS_PER_MS = 30.0  # of the compiled search: about what a core does on re
 _COMMON = (
     "Plans all open bookings anew at every tick, the backlog included (with one decision per tick: those in the "
     "slots), from its previous plan on, with tuned prices for driver time; assigns a booking to the driver of its plan "
-    "when the trip must begin, or the booking would expire, before the next tick, and waits until then."
+    "when the trip must begin, or the booking would expire, before the next tick, and waits until then. Plan "
+    "improvement leaves its trips alone."
 )
 _COSTS = {"cost": (1.0, 0.0, 300.0), "cost_with_lateness": (1.0, 5.0, 300.0)}  # per deadhead min, late min, lost
 

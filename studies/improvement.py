@@ -24,7 +24,7 @@ import numpy.typing as npt
 from baselines import make_rules, tuned_settings
 from envs.scenario import Scenario
 from evaluation.runner import Case, play
-from evaluation.setup import cases_from_folders, make_scenario
+from evaluation.setup import SetupError, cases_from_folders, make_scenario
 from evaluation.statistics import paired_difference
 from studies.jobs import ROOT
 from studies.real_days import FLEETS, REPORT_DAYS
@@ -63,7 +63,11 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     folders = make_folders(args.trips, args.announce_seeds, args.data)
-    rows, cases = measure(folders, args.days, args.moves)
+    try:
+        rows, cases = measure(folders, args.days, args.moves)
+    except SetupError as error:
+        print(f"studies.improvement: {error}", file=sys.stderr)
+        return 2
     text = markdown(rows, fleets_of(folders, len(cases)), [case.cluster for case in cases])
     args.output.mkdir(parents=True, exist_ok=True)
     (args.output / "improvement.md").write_text(text)

@@ -22,9 +22,9 @@ import numpy.typing as npt
 from agents.ensemble import EnsemblePolicy
 from agents.hybrid import MatchingPolicy
 from evaluate import make_env
-from evaluation.models import LAST, ModelPolicy, by_name, find_run, load_policy
+from evaluation.models import LAST, ModelError, ModelPolicy, by_name, find_run, load_policy
 from evaluation.runner import Case, play
-from evaluation.setup import cases_from_folders, make_scenario
+from evaluation.setup import SetupError, cases_from_folders, make_scenario
 from evaluation.statistics import paired_difference
 from studies.improvement import LOST_MIN, MOVES, REWARD, YARDSTICK, fleets_of, make_folders, rule_of
 from studies.real_days import FLEETS, REPORT_DAYS, SELECTION_DAYS
@@ -57,7 +57,11 @@ def main(argv: list[str] | None = None) -> int:
     args.output.mkdir(parents=True, exist_ok=True)
     text = ""
     for name in args.settings:
-        text += study(name, folders, args)
+        try:
+            text += study(name, folders, args)
+        except (SetupError, ModelError) as error:
+            print(f"studies.matching: {error}", file=sys.stderr)
+            return 2
         (args.output / "matching.md").write_text(text)
     print(f"\n{text}\nResults: {args.output / 'matching.md'}")
     return 0

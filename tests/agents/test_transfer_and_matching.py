@@ -121,9 +121,8 @@ def test_only_bookings_within_the_look_ahead_are_matched(trained):
     observation = {"bookings": bookings, "action_mask": np.ones((1, 1 + 2 * 3), np.int8)}
     try:
         model.horizon_min = 30.0
-        policy = MatchingPolicy(model)
-        assert policy._seen(observation, 0.0)[0].tolist() == [True, *[True, False, False] * 2]
-        assert policy._seen(observation, 20.0)[0].tolist() == [True, *[True, True, False] * 2]
+        assert model.as_seen(observation)["action_mask"][0].tolist() == [True, *[True, False, False] * 2]
+        assert model.as_seen(observation, 20.0)["action_mask"][0].tolist() == [True, *[True, True, False] * 2]
     finally:
         model.horizon_min = None
 
