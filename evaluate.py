@@ -79,7 +79,8 @@ def build_parser() -> argparse.ArgumentParser:
     out.add_argument(
         "--objective",
         choices=["reward", "cost", "cost_with_lateness"],
-        help="what decides; cost: deadhead minutes + 300 per lost booking (default: reward, with --days-from cost)",
+        help="what decides; cost: deadhead minutes + 300 per lost booking (default: reward, with --days-from cost, "
+        "or cost_with_lateness where pickups may be late)",
     )
     out.add_argument(
         "--output",
@@ -127,7 +128,7 @@ def evaluate(args: argparse.Namespace, argv: list[str] | None = None) -> tuple[A
     from evaluation.models import TRAINED_AGENTS, by_name, find_run, load_policy
     from evaluation.report import Evaluation
     from evaluation.runner import num_rows_for, play
-    from evaluation.setup import cases_from_folders, check_sizes, generated_cases, make_scenario
+    from evaluation.setup import cases_from_folders, check_sizes, generated_cases, make_scenario, usual_objective
 
     if args.model:
         import torch
@@ -142,7 +143,7 @@ def evaluate(args: argparse.Namespace, argv: list[str] | None = None) -> tuple[A
     else:
         cases = generated_cases(args.seed, args.episodes, scenario)
     check_sizes(cases, scenario)
-    objective = args.objective or ("cost" if args.days_from or reward is None else "reward")
+    objective = args.objective or usual_objective(scenario, from_files=bool(args.days_from) or reward is None)
     rules, notes, settings = choose_rules(args, env_id, reward, scenario, objective)
     notes += day_notes(args, cases)
     arena = make_arena(scenario, reward, num_rows_for(cases))

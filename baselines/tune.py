@@ -135,6 +135,7 @@ def tune(args: argparse.Namespace, argv: list[str] | None = None) -> Entry:
         generated_cases,
         make_scenario,
         parse_values,
+        usual_objective,
     )
 
     overrides = parse_values(args.env_kwargs)
@@ -151,7 +152,7 @@ def tune(args: argparse.Namespace, argv: list[str] | None = None) -> Entry:
         cases = generated_cases(FIRST_SELECTION_DAY, count, scenario)
         days = f"{FIRST_SELECTION_DAY}-{FIRST_SELECTION_DAY + count - 1}"
     check_sizes(cases, scenario)
-    objective = args.objective or ("cost" if args.days_from else "reward")
+    objective = args.objective or usual_objective(scenario, from_files=bool(args.days_from))
     assert objective in KPI_NAMES or objective == "reward"
     try:
         rules = [rule_class(name) for name in args.rules] if args.rules else list(RULES)

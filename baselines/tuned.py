@@ -90,9 +90,9 @@ def tuned_settings(
     """
     Tuned values per rule name for this world and objective; empty when nothing was tuned for them.
 
-    Rules that choose without a reward share what was found under any reward with the same objective ``cost``. A file of
-    weights goes by its name without folder and ending, as in hyperparams/. What was not tuned for plan improvement that
-    gives back plays with what was found without.
+    Rules that choose without a reward share what was found under any reward with the same cost as the objective. A file
+    of weights goes by its name without folder and ending, as in hyperparams/. What was not tuned for plan improvement
+    that gives back plays with what was found without.
     """
     reward = None if reward is None else Path(reward).stem
     found: dict[str, dict[str, float]] = {}
@@ -105,6 +105,6 @@ def tuned_settings(
     ]
     for entry in sorted(entries, key=lambda entry: (not entry.gives_back, entry.reward != reward)):
         for name, values in entry.rules.items():
-            if entry.reward == reward or (objective == "cost" and not rule_class(name).needs_reward):
+            if entry.reward == reward or (objective != "reward" and not rule_class(name).needs_reward):
                 found.setdefault(name, values["values"])
     return found

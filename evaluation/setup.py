@@ -45,6 +45,13 @@ def make_scenario(env_id: str, scenario: str | None, overrides: dict[str, Any]) 
         raise SetupError(str(error)) from error
 
 
+def usual_objective(scenario: Scenario, *, from_files: bool) -> str:
+    """What decides unless told otherwise: the reward; on days from files the cost, with lateness where it may be."""
+    if not from_files:
+        return "reward"
+    return "cost_with_lateness" if float(scenario.rules_record()["max_lateness_min"][0]) > 0.0 else "cost"
+
+
 def parse_values(pairs: Sequence[str]) -> dict[str, Any]:
     """``["load:2.0", "plan_improvement:false"]`` as plain values; nothing is evaluated as Python."""
     import yaml

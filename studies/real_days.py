@@ -6,7 +6,8 @@ on service days 0-44, and lets their last models, these together by their mean Q
 under three draws with 8, 10 and 14 drivers, plan improvement off and on. Only aggregates are written. Can be stopped at
 any time: the same command goes on where it was.
 
-``--max-lateness-min 30`` makes the second table: pickups may be late, and each minute costs 5.
+``--max-lateness-min 30`` makes the second table: pickups may be late, and each minute costs 5. It trains agents of its
+own, and the priced rules score pairs by their reward, which knows what lateness costs.
 """
 
 from __future__ import annotations
@@ -30,12 +31,18 @@ AGENTS: dict[str, tuple[str, ...]] = {
     "dqn": ("--reward", "v2", "--algo", "dqn", "--hyperparams-block", "paratransit", "--eval-freq", "5000"),
     "maskable_dqn": ("--reward", "reward/paratransit.yml", "--algo", "maskable_dqn", "--eval-freq", "75000"),
 }
+LATE_REWARD = "reward/paratransit-late.yml"
+LATE_AGENTS: dict[str, tuple[str, ...]] = {
+    "maskable_dqn": ("--reward", LATE_REWARD, "--algo", "maskable_dqn", "--eval-freq", "75000"),
+}
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("trips", type=Path, help="CSV of the published bookings (layout: see README, Real days)")
-    parser.add_argument("--agents", nargs="+", default=list(AGENTS), choices=list(AGENTS), help="default: all")
+    parser.add_argument(
+        "--agents", nargs="+", choices=list(AGENTS), help="default: all; with lateness maskable_dqn alone"
+    )
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS), help="training seeds; default: 1 to 5")
     parser.add_argument("--models", nargs="+", default=[], help="evaluate these, and train nothing")
     parser.add_argument(
@@ -48,11 +55,16 @@ def main(argv: list[str] | None = None) -> int:
         "--max-lateness-min", type=float, default=0.0, help="pickups may be so late, at 5 a minute; default: 0"
     )
     parser.add_argument("--jobs", type=int, help="runs side by side; default: one per core")
-    parser.add_argument("--folder", type=Path, default=Path("logs/real-days"), help="default: logs/real-days")
+    parser.add_argument("--folder", type=Path, help="default: logs/real-days, with lateness logs/real-days-late")
     parser.add_argument("--data", type=Path, default=Path("data/paratransit"), help="default: data/paratransit")
     parser.add_argument("--output", type=Path, help="default: results/real-days, with lateness results/real-days-late")
     args = parser.parse_args(argv)
-    args.output = args.output or default_output(args.max_lateness_min)
+    lateness_min = args.max_lateness_min
+    args.output = args.output or Path("results") / name_of_table(lateness_min)
+    args.folder = args.folder or Path("logs") / name_of_table(lateness_min)
+    args.agents = args.agents or list(LATE_AGENTS if lateness_min else AGENTS)
+    if lateness_min and not set(args.agents) <= set(LATE_AGENTS):
+        parser.error(f"--agents: with --max-lateness-min only {', '.join(LATE_AGENTS)} can be trained.")
 
     for draw in sorted({*REPORT_DRAWS, *(() if args.models else TRAINING_DRAWS)}):
         convert = [sys.executable, "-m", "envs.paratransit", str(args.trips), "--announce-seed", str(draw)]
@@ -60,7 +72,8 @@ def main(argv: list[str] | None = None) -> int:
         subprocess.run(convert, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     models = [Path(model) for model in args.models]
     if not models:
-        run_all(training_jobs(args.agents, args.seeds, args.folder, args.data), args.folder, args.jobs)
+        jobs = training_jobs(args.agents, args.seeds, args.folder, args.data, lateness_min)
+        run_all(jobs, args.folder, args.jobs)
         runs = [latest_run(args.folder / f"{agent}-seed{seed}") for agent in args.agents for seed in args.seeds]
         models = [run for run in runs if run is not None]
     for improvement in ("off", "on"):
@@ -68,10 +81,8 @@ def main(argv: list[str] | None = None) -> int:
             command = [sys.executable, "evaluate.py", "--env", "DispatchDay-v0", "--scenario", "paratransit"]
             folders = [str(days_folder(args.data, draw) / f"drivers-{fleet}") for draw in REPORT_DRAWS]
             command += ["--days-from", *folders]
-            command += ["--days", REPORT_DAYS, "--reward", "v2", "--plan-improvement", improvement]
-            if args.max_lateness_min:
-                command += ["--env-kwargs", f"max_lateness_min:{args.max_lateness_min}"]
-                command += ["--objective", "cost_with_lateness"]
+            command += ["--days", REPORT_DAYS, "--reward", LATE_REWARD if lateness_min else "v2"]
+            command += ["--plan-improvement", improvement, *lateness_options(lateness_min)]
             command += ["--compare-baseline", "--no-latency", "--last", "--model", *map(str, models)]
             command += [] if args.ensemble_size == 1 else ["--also-ensemble", str(args.ensemble_size)]
             command += ["--output", str(args.output / name_of(fleet, improvement))]
@@ -83,9 +94,13 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def default_output(max_lateness_min: float) -> Path:
-    """A folder for each of the two tables, so that neither overwrites the other."""
-    return Path("results/real-days-late" if max_lateness_min else "results/real-days")
+def name_of_table(max_lateness_min: float) -> str:
+    """Each of the two tables has folders of its own, so that neither overwrites the other."""
+    return "real-days-late" if max_lateness_min else "real-days"
+
+
+def lateness_options(max_lateness_min: float) -> list[str]:
+    return ["--env-kwargs", f"max_lateness_min:{max_lateness_min}"] if max_lateness_min else []
 
 
 def days_folder(data: Path, draw: int) -> Path:
@@ -93,14 +108,18 @@ def days_folder(data: Path, draw: int) -> Path:
     return data / f"draw-{draw}" if draw else data
 
 
-def training_jobs(agents: list[str], seeds: list[int], folder: Path, data: Path) -> list[Job]:
+def training_jobs(
+    agents: list[str], seeds: list[int], folder: Path, data: Path, max_lateness_min: float = 0.0
+) -> list[Job]:
     """One job per agent and seed, seed by seed."""
     jobs = []
     for seed in seeds:
         for agent in agents:
             # The pair network fits any fleet, so it sees them all.
             fleets = (TRAINING_FLEET,) if agent == "dqn" else FLEETS
-            arguments = [*AGENTS[agent], "--env", "DispatchDay-v0", "--seed", str(seed), "--no-save-replay-buffer"]
+            settings = (LATE_AGENTS if max_lateness_min else AGENTS)[agent]
+            arguments = [*settings, "--env", "DispatchDay-v0", "--seed", str(seed), "--no-save-replay-buffer"]
+            arguments += lateness_options(max_lateness_min)
             arguments += ["--eval-episodes", "15", "--train-days", TRAIN_DAYS, "--eval-days", SELECTION_DAYS]
             arguments += ["--days-from"]
             arguments += [str(days_folder(data, draw) / f"drivers-{n}") for draw in TRAINING_DRAWS for n in fleets]

@@ -374,5 +374,7 @@ def test_days_from_files(tmp_path, capsys):
     assert content["objective"] == "cost"
     assert content["policies"]["wait_for_ever"]["kpis"]["cost"] == 900.0  # three bookings lost, at 300
     assert content["comparisons"][0]["num_days"] == 2  # four rows of two service days
+    assert main([*options, "--days-from", str(tmp_path / "two"), "--env-kwargs", "max_lateness_min:30"]) == 0
+    assert json.loads((tmp_path / "evaluation.json").read_text())["objective"] == "cost_with_lateness"
     assert refused(capsys, "--days-from", str(tmp_path / "two"), "--days", "70-79").count("none of --days 70-79") == 1
     assert "expected ranges" in refused(capsys, "--days-from", str(tmp_path / "two"), "--days", "x")

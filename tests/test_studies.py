@@ -137,8 +137,18 @@ def test_table_of_real_days_pools_seeds_and_sorts_by_cost(tmp_path):
     assert "dqn #1" not in table
 
 
-def test_the_two_tables_of_real_days_have_folders_of_their_own():
-    assert real_days.default_output(0.0) != real_days.default_output(30.0)
+def test_the_two_tables_of_real_days_have_folders_and_agents_of_their_own(tmp_path):
+    assert real_days.name_of_table(0.0) != real_days.name_of_table(30.0)
+    (job,) = real_days.training_jobs(["maskable_dqn"], [3], tmp_path, Path("d"), 30.0)
+    options = dict(zip(job.command[3:], job.command[4:], strict=False))
+    assert options["--env-kwargs"] == "max_lateness_min:30.0"
+    assert options["--reward"] == "reward/paratransit-late.yml"
+
+
+def test_the_second_table_trains_no_stock_dqn(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        real_days.main([str(tmp_path / "trips.csv"), "--max-lateness-min", "30", "--agents", "dqn"])
+    assert "only maskable_dqn can be trained" in capsys.readouterr().err
 
 
 def test_gives_back_is_what_the_study_of_plan_improvement_measures():

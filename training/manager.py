@@ -179,6 +179,7 @@ class DispatchManager(ExperimentManager):
         """Tuned settings by rule for the environment and reward of these hyperparameters."""
         from baselines import tuned_settings
         from envs.scenario import Scenario
+        from evaluation.setup import usual_objective
 
         kwargs = {**gym.spec(self.env_name.gym_id).kwargs, **(hyperparams.get("env_kwargs") or {}), **self.env_kwargs}
         overrides = {
@@ -191,7 +192,7 @@ class DispatchManager(ExperimentManager):
             scenario=scenario.name,
             plan_improvement=scenario.rules.plan_improvement,
             gives_back=scenario.rules.gives_back,
-            objective="cost" if getattr(self.args, "days_from", None) else "reward",  # as evaluate.py judges
+            objective=usual_objective(scenario, from_files=bool(getattr(self.args, "days_from", None))),
         )
 
     @staticmethod

@@ -99,3 +99,12 @@ def test_the_command_tunes_on_selection_days_and_writes_the_file(tmp_path, capsy
 def test_the_command_names_the_nearest_rule(capsys):
     assert main(["--rules", "insertion_just_in_tim", "--episodes", "1"]) == 2
     assert "Did you mean 'insertion_just_in_time'?" in capsys.readouterr().err
+
+
+def test_rules_without_a_reward_share_what_was_found_for_the_same_cost(tmp_path):
+    path = tmp_path / "tuned.yml"
+    write_tuned(entry("v2", "cost_with_lateness", insertion_just_in_time=found(10.0)), path)
+    where = {"scenario": "short_shift", "plan_improvement": False, "path": path}
+    shared = {"insertion_just_in_time": {"horizon_min": 10.0}}
+    assert tuned_settings("Dispatch-v0", "other.yml", objective="cost_with_lateness", **where) == shared
+    assert tuned_settings("Dispatch-v0", "other.yml", objective="cost", **where) == {}
