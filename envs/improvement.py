@@ -35,7 +35,7 @@ from envs.records import NEVER, NO_BOOKING, NO_DRIVER, BookingState, World
 from envs.ruin_recreate import ruin_and_recreate
 
 MAX_SWEEPS = 10  # of the local search; trials on real days ended after 2 to 4
-_OPEN = int(BookingState.OPEN)
+_PLANNED = int(BookingState.PLANNED)
 
 
 @jit
@@ -195,7 +195,6 @@ def improve_plans(world: World, b):
         elif owner != owners[t]:
             clock.num_moved += 1
     for k in stranded:
-        if world.bookings[b, k].driver == NO_DRIVER:
-            world.bookings[b, k].state = _OPEN  # it may have been planned for a round
-        else:
+        if world.bookings[b, k].driver != NO_DRIVER:
+            world.bookings[b, k].state = _PLANNED
             remove_open(world, b, index_of_open(world, b, k))

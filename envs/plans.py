@@ -190,11 +190,19 @@ def best_insertion_inlined(world: World, b, n, k):
     if not has_room(world, b, n, k):
         return best
     plan_len = world.drivers[b, n].plan_len
-    last_pickup = world.bookings[b, k].latest_pickup_min + rules.max_lateness_min + EPSILON_MIN
+    booking = world.bookings[b, k]
+    last_pickup = booking.latest_pickup_min + rules.max_lateness_min + EPSILON_MIN
+    aboard_min = booking.earliest_pickup_min + booking.pickup_service_min
+    first_dropoff = arrival(world.speeds[b], aboard_min, booking.ride_work) + booking.dropoff_service_min
     for position in range(0 if rules.inserts else plan_len, plan_len + 1):
         available, _ = prefix(world, b, n, position)
         if available > last_pickup:  # the driver is free later and later along the plan
             break
+        if position < plan_len:  # the trip that would follow can't wait that long, wherever it is
+            follower = world.bookings[b, world.plans[b, n, position]]
+            last_follower = max(follower.latest_pickup_min + rules.max_lateness_min, follower.pickup_min) + EPSILON_MIN
+            if first_dropoff > last_follower:
+                continue
         feasible, pickup, km, added_km, driving, lateness, occupied = evaluate_insertion(world, b, n, k, position)
         if feasible:
             cost = driving + rules.insertion_lateness_weight * lateness
@@ -302,11 +310,16 @@ def note_plans(world: World, b, plans, lens):
 
 @jit
 def restore_plans(world: World, b, plans, lens):
-    """Put plans back as ``note_plans`` found them."""
-    world.plans[b, :, :] = plans
+    """Put plans back as ``note_plans`` found them; what is at its place already is not predicted anew."""
     for n in range(world.clocks[b].num_drivers):
-        world.drivers[b, n].plan_len = lens[n]
-        project_plan(world, b, n, 0)
+        driver = world.drivers[b, n]
+        same = 0
+        while same < min(driver.plan_len, lens[n]) and world.plans[b, n, same] == plans[n, same]:
+            world.bookings[b, plans[n, same]].driver = n
+            same += 1
+        world.plans[b, n, same:] = plans[n, same:]
+        driver.plan_len = lens[n]
+        project_plan(world, b, n, same)
 
 
 @jit

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from envs.dispatch_env import DispatchEnv
 from envs.plans import total_cost
-from envs.ruin_recreate import FULL_FROM, early_weight, ruin_and_recreate, share_taken, weighted_cost
+from envs.records import NO_DRIVER, BookingState
+from envs.ruin_recreate import FULL_FROM, early_weight, ruin_and_recreate, share_taken, sketch_of
 from envs.simulator import Simulator
 from tests.envs.line import booking, driver, line_day
 
@@ -78,5 +80,35 @@ def test_with_weight_minutes_from_the_earliest_pickup_to_the_end_count():
     # b0: 20 min of approach + 20 of ride; from 500 to 526 = 26 min, of which each counts half: 40 + 13
     simulator = Simulator(line_day([booking("b0", (10, 20), (500, 560))], [driver("d0", 0)]))
     simulator.assign("d0", "b0")
-    assert weighted_cost(simulator.world, 0, 0.0) == pytest.approx(40)
-    assert weighted_cost(simulator.world, 0, 0.5) == pytest.approx(53)
+    rows = np.array([0], np.int32)
+    assert sketch_of(simulator.world, 0, rows, 0.0).routes["cost"] == pytest.approx([40])
+    assert sketch_of(simulator.world, 0, rows, 0.5).routes["cost"] == pytest.approx([53])
+
+
+def crowded_world(day: int, **overrides):
+    """A generated day, dispatched at random until eight trips are planned; None when that never happens."""
+    env = DispatchEnv("operating_day", max_bookings=12, plan_improvement=False, load=2.0, **overrides)
+    env.reset(options={"day": day})
+    rng = np.random.default_rng(day)
+    done = False
+    while not done and env.batch.world.drivers["plan_len"].sum() < 8:
+        feasible = np.flatnonzero(env.action_masks()[:-1])
+        done = env.step(rng.choice(feasible) if len(feasible) else env.action_space.n - 1)[2]
+    return None if done else env.batch.world
+
+
+@pytest.mark.parametrize("lost_min", [0.0, 300.0])
+@pytest.mark.parametrize("speeds", [{}, {"speeds_kmh": [27.0] * 24}], ids=["by the hour", "constant"])
+def test_the_search_predicts_and_counts_as_the_world_does(speeds, lost_min):
+    # breaks, wheelchairs, several speeds or one: what the search says its plans cost is what the world says
+    worlds = [world for day in range(6) if (world := crowded_world(day, **speeds)) is not None]
+    assert len(worlds) >= 3
+    for world in worlds:
+        rows = np.flatnonzero(world.bookings["driver"][0] != NO_DRIVER).astype(np.int32)
+        rows = rows[world.bookings["state"][0, rows] == BookingState.PLANNED]
+        weight = early_weight(world, 0)
+        cost = ruin_and_recreate(world, 0, rows, 30, lost_min)
+        booked = world.bookings[0, rows]
+        placed = booked[booked["driver"] != NO_DRIVER]
+        early = (placed["dropoff_min"] - placed["earliest_pickup_min"]).sum()
+        assert cost == pytest.approx(total_cost(world, 0) + weight * early + lost_min * (len(booked) - len(placed)))
