@@ -447,15 +447,17 @@ def ruin_and_recreate(world: World, b, rows, num_rounds, lost_min):
     if len(rows) < 2 or num_rounds == 0:
         return 0.0
     weight = early_weight(world, b)
-    sketch, kept = sketch_of(world, b, rows, weight), sketch_of(world, b, rows, weight)
-    stops, lens = np.empty_like(sketch.stops), np.empty(clock.num_drivers, np.int32)
+    sketch = sketch_of(world, b, rows, weight)
+    trips, routes, stops = sketch.trips.copy(), sketch.routes.copy(), sketch.stops.copy()
+    kept = Sketch(trips, routes, stops, sketch.legs, sketch.speeds, sketch.terms)
+    best_stops, best_lens = np.empty_like(stops), np.empty(clock.num_drivers, np.int32)
     state = mix(np.uint64(world.bookings[b, rows[0]].key) ^ np.uint64(np.int64(clock.now_min * 60.0)))
-    cost = _search(sketch, kept, state, num_rounds, lost_min, stops, lens)
+    cost = _search(sketch, kept, state, num_rounds, lost_min, best_stops, best_lens)
     for k in rows:
         world.bookings[b, k].driver = NO_DRIVER
     for n in range(clock.num_drivers):
-        for position in range(lens[n]):
-            stops[n, position] = rows[stops[n, position]]
-        stops[n, lens[n] :] = NO_BOOKING
-    restore_plans(world, b, stops, lens)
+        for position in range(best_lens[n]):
+            best_stops[n, position] = rows[best_stops[n, position]]
+        best_stops[n, best_lens[n] :] = NO_BOOKING
+    restore_plans(world, b, best_stops, best_lens)
     return cost
