@@ -93,7 +93,7 @@ def crowded_world(day: int, **overrides):
     done = False
     while not done and env.batch.world.drivers["plan_len"].sum() < 8:
         feasible = np.flatnonzero(env.action_masks()[:-1])
-        done = env.step(rng.choice(feasible) if len(feasible) else env.action_space.n - 1)[2]
+        done = env.step(rng.choice(feasible) if len(feasible) else len(env.action_masks()) - 1)[2]
     return None if done else env.batch.world
 
 
