@@ -8,7 +8,7 @@ next two hours, the more it also costs to end trips late, so that room is kept f
 function of the day and the time, so a budget of rounds gives the same plans anywhere.
 
 The search works on a small copy of what it needs, ``Sketch``, because a round takes some microseconds: the records of
-the world are ten times as large, and predicting them keeps the books of a whole day.
+the world are several times as large, and predicting them keeps the books of a whole day.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ _STEP = np.uint64(0x9E3779B97F4A7C15)  # of the generator's state: SplitMix64 (S
 
 TRIP = np.dtype(
     [
-        ("row", np.int32),  # of the booking
         ("driver", np.int32),  # in whose route it is, or NO_DRIVER
         ("is_wheelchair", np.int32),
         ("earliest_min", np.float64),
@@ -198,7 +197,6 @@ def sketch_of(world: World, b, rows, weight):
     terms.pace = 1.0 / speeds[0] if speeds.min() == speeds.max() else 0.0
     for t in range(num_trips):
         trip, booking = sketch.trips[t], world.bookings[b, rows[t]]
-        trip.row = rows[t]
         trip.driver = NO_DRIVER
         trip.is_wheelchair = booking.is_wheelchair
         trip.earliest_min = booking.earliest_pickup_min
@@ -376,6 +374,7 @@ def _search(sketch, kept, state, num_rounds, lost_min, best_stops, best_lens):
     Write the best routes found into ``best_*``; returns their cost. ``kept``, a second sketch of the same plans, holds
     what a round goes back to.
     """
+    # A function of its own: the caller keeps the arrays alive that are only borrowed here.
     sketch, kept = borrow(sketch), borrow(kept)
     num_drivers = len(sketch.routes)
     removed = np.empty(MAX_REMOVED, np.int32)
