@@ -33,6 +33,8 @@ from reward.terms import TRIP_TERMS
 
 MAX_LABELS = 400_000  # of one pricing; beyond it the round's bound is void
 MAX_COLUMNS_A_ROUND = 60  # per kind of driver
+MANY_BOOKINGS = 64  # from which on duals are first found without the master
+PATIENCE = 15  # rounds without a better bound before the steps are halved
 TOLERANCE = 1e-6
 _WORDS = 8  # 64 bookings each
 
@@ -50,6 +52,10 @@ LABEL = np.dtype(
     ],
     align=True,
 )
+
+
+class TooManyLabelsError(Exception):
+    """A pricing found more routes than there is room for: its round proves nothing."""
 
 
 @jit
@@ -196,6 +202,7 @@ class BoundSearch:
         self.heads = np.zeros(60 * 48, np.int32)
         self.at_booking = np.zeros(max(1, len(self.rows)), np.int32)
         self.crowds, self.room = self._crowds()
+        self.limit_of = np.concatenate([np.ones(len(self.rows)), self.room])  # right side: bookings, then crowds
         # Columns: kind, worth, indices of bookings.
         self.columns: list[tuple[int, float, tuple[int, ...]]] = [(0, 0.0, ())]  # a driver who stays at home
         self._known: set[tuple[int, tuple[int, ...]]] = set()
@@ -250,7 +257,7 @@ class BoundSearch:
         indices = np.concatenate([[*members, size + kind] for kind, _, members in self.columns])
         pointers = np.concatenate([[0], np.cumsum(lengths)])
         matrix = csc_matrix((np.ones(len(indices)), indices, pointers), (size + len(self.kinds), len(self.columns)))
-        limit = np.concatenate([np.ones(size), [len(members) for members in self.kinds], self.room])
+        limit = np.concatenate([self.limit_of[:size], [len(members) for members in self.kinds], self.room])
         return vstack([matrix, csc_matrix(self.crowds @ matrix[:size])]), limit
 
     def _master(self) -> tuple[float, Any, Any]:
@@ -271,45 +278,98 @@ class BoundSearch:
 
     def run(self, seconds: float) -> float:
         """The best bound within about ``seconds`` [s], on the objective of the planner."""
-        planner = self.planner
-        start = time.monotonic()
-        lost = float(self.plan.lost_worth[planner.all_rows].sum())
+        end = time.monotonic() + seconds
+        lost = float(self.plan.lost_worth[self.planner.all_rows].sum())
         best = np.inf
-        room = np.concatenate([np.ones(len(self.rows)), self.room])
-        sizes = np.array([len(members) for members in self.kinds])
         value, duals, of_kinds = self._master()
-        smooth = np.zeros(len(room))
+        smooth = np.zeros(len(self.limit_of))
         smooth[: len(self.rows)] = np.clip(duals[: len(self.rows)], 0.0, value / max(1, len(self.rows)))
         self.num_rounds = 0
-        while True:
-            self.num_rounds += 1
-            reduced = np.zeros(len(self.kinds))
-            prices = self._per_booking(smooth)
-            for t, members in enumerate(self.kinds):
-                count = price_routes(
-                    planner.world,
-                    0,
-                    planner.record,
-                    planner.weights,
-                    self.plan,
-                    self.rows,
-                    self.limits,
-                    members[0],
-                    prices,
-                    self.labels,
-                    self.heads,
-                    self.at_booking,
-                )
-                if count < 0:
-                    return self._to_objective(best + lost)
-                reduced[t] = max(0.0, float(self.labels["worth"][:count].max()))
-                self._add_columns(t, count, float(of_kinds[t]), self._per_booking(duals))
-            best = min(best, float(smooth @ room + (sizes * reduced).sum()))
-            value, duals, of_kinds = self._master()
-            if best - value < TOLERANCE * max(1.0, abs(value)) + 1e-4 or time.monotonic() - start > seconds:
-                break
-            smooth = 0.5 * smooth + 0.5 * duals  # stabilised as by Wentges (1997): any duals give a bound
+        try:
+            if len(self.rows) > MANY_BOOKINGS:
+                best, smooth = self._descend(smooth, value, end - 0.5 * seconds)
+                value, duals, of_kinds = self._master()
+            while best - value > TOLERANCE * max(1.0, abs(value)) + 1e-4:
+                bound, _ = self._price(smooth, of_kinds, self._per_booking(duals))
+                best = min(best, bound)
+                value, duals, of_kinds = self._master()
+                if time.monotonic() > end:
+                    break
+                smooth = 0.5 * smooth + 0.5 * duals  # stabilised as by Wentges (1997): any duals give a bound
+        except TooManyLabelsError:
+            pass  # what has been proved till then stays true
         return self._to_objective(best + lost)
+
+    def _descend(self, duals: Any, target: float, end: float) -> tuple[float, Any]:
+        """
+        Better duals by subgradients alone, until ``end``: the least bound found, and the duals that gave it.
+
+        Where there are many bookings the master takes most of the time, and its first duals say little. Steps are
+        Polyak's (1969) towards ``target``, what the best known plan is worth, the directions deflected as by Camerini,
+        Fratta and Maffioli (1975).
+        """
+        best, best_duals = np.inf, duals
+        share, direction, since = 1.0, np.zeros(len(duals)), 0
+        while time.monotonic() < end and share > 1e-3:
+            bound, used = self._price(duals)
+            since += 1
+            if bound < best:
+                best, best_duals, since = bound, duals, 0
+            elif since >= PATIENCE:
+                share, since, duals = 0.5 * share, 0, best_duals
+                direction[:] = 0.0
+                continue
+            direction = 0.5 * direction + (self.limit_of - used)
+            length = float(direction @ direction)
+            if length == 0.0:
+                break
+            duals = np.maximum(0.0, duals - share * max(0.0, bound - target) / length * direction)
+        return best, best_duals
+
+    def _price(self, duals: Any, of_kinds: Any = None, masters: Any = None) -> tuple[float, Any]:
+        """
+        Lagrange's bound at these duals, and how much of each constraint its routes use; good routes become columns.
+
+        Columns are those that pay at the master's own duals, where these are given, else the best of each kind.
+        """
+        planner, sizes = self.planner, [len(members) for members in self.kinds]
+        self.num_rounds += 1
+        prices = self._per_booking(duals)
+        bound, used = float(duals @ self.limit_of), np.zeros(len(self.rows))
+        for t, members in enumerate(self.kinds):
+            count = price_routes(
+                planner.world,
+                0,
+                planner.record,
+                planner.weights,
+                self.plan,
+                self.rows,
+                self.limits,
+                members[0],
+                prices,
+                self.labels,
+                self.heads,
+                self.at_booking,
+            )
+            if count < 0:
+                raise TooManyLabelsError
+            top = int(self.labels["worth"][:count].argmax())
+            bound += sizes[t] * float(self.labels["worth"][top])
+            route = self._route(top)
+            used[route] += sizes[t]
+            if masters is not None:
+                self._add_columns(t, count, float(of_kinds[t]), masters)
+            elif route:
+                self._add(t, float(self.labels["real_worth"][top]), tuple(route))
+        return bound, np.concatenate([used, self.crowds @ used])
+
+    def _route(self, label: int) -> list[int]:
+        """Bookings that a label serves, in order."""
+        members: list[int] = []
+        while self.labels["parent"][label] >= 0:
+            members.append(int(self.labels["booking"][label]))
+            label = int(self.labels["parent"][label])
+        return members[::-1]
 
     def _add_columns(self, kind: int, count: int, dual: float, duals: Any) -> None:
         """The best new routes by the master's own duals."""
@@ -319,13 +379,10 @@ class BoundSearch:
         for i in order:
             if labels["is_dominated"][i] or added >= MAX_COLUMNS_A_ROUND or labels["parent"][i] < 0:
                 continue
-            members, at = [], int(i)
-            while labels["parent"][at] >= 0:
-                members.append(int(labels["booking"][at]))
-                at = int(labels["parent"][at])
+            members = self._route(int(i))
             worth = float(labels["real_worth"][i])
             if worth - sum(duals[members]) - dual > 1e-7:
-                self._add(kind, worth, tuple(reversed(members)))
+                self._add(kind, worth, tuple(members))
                 added += 1
 
     def _to_objective(self, worth: float) -> float:

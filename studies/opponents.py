@@ -143,7 +143,7 @@ def job_of(part: Part, seed: int, policies: Sequence[str], args: argparse.Namesp
     command += ["--hindsight", str(args.hindsight), "--bound", f"{args.bound:g}"]
     command += ["--output", str(args.output / folder_name(part, seed, args.replan_ms))]
     if part.models:
-        command += ["--model", *part.models]
+        command += ["--model", *part.models, "--last", "--also-ensemble"]
     name = f"{folder_name(part, seed, args.replan_ms)}-hindsight-{args.hindsight}-{len(part.models)}-models"
     return Job(name, tuple(command))
 
