@@ -29,6 +29,7 @@ COMPARED_METRICS = (
     "cost",
     MARGIN,
 )
+SLOW_TICK_MS = 1.0  # from which on a tick of the world is worth a word
 NUM_WORST_DAYS = 5
 SIGNIFICANCE = 0.05
 TABLE_WIDTH = 120
@@ -276,9 +277,20 @@ class Evaluation:
             parts += [f"Note: {note}" for note in self.reference.notes()]
         if self.compares_all:
             parts += ["Significantly better (5 %, Holm's correction for all pairs):", *self.ahead_lines()]
-        parts += [f"Note: {note}" for note in self.notes]
+        parts += [f"Note: {note}" for note in [*self.notes, *self.tick_notes()]]
         parts.append(self.verdict())
         return "\n".join(parts)
+
+    def tick_notes(self) -> list[str]:
+        """What the world itself takes between two ticks, where that is more than a moment."""
+        slowest = max(self.played, key=lambda played: np.nan_to_num(played.tick_ms[1], nan=0.0))
+        p50, p99 = slowest.tick_ms
+        if not p99 >= SLOW_TICK_MS:
+            return []
+        return [
+            f"a tick of the world itself, plan improvement included, takes {_ms(p50)}/{_ms(p99)} ms (p50/p99) under "
+            f"{slowest.policy}."
+        ]
 
     def ahead_lines(self) -> list[str]:
         """Who is significantly better than whom, a line per policy that is."""
@@ -323,6 +335,8 @@ class Evaluation:
                 },
                 "latency_ms_p50": float(np.mean([p.latency_ms[0] for p in members])),
                 "latency_ms_p99": float(np.mean([p.latency_ms[1] for p in members])),
+                "tick_ms_p50": float(np.mean([p.tick_ms[0] for p in members])),
+                "tick_ms_p99": float(np.mean([p.tick_ms[1] for p in members])),
             }
             if self.reference is not None:
                 gap, closed = self.gaps(name)

@@ -77,6 +77,8 @@ class Played:
         Reward term to its total.
     latency_ms
         Median and 99th percentile of the time per decision, played one day at a time; nan when not measured.
+    tick_ms
+        The same of what the world does between two ticks, plan improvement above all.
     routes
         Per case and driver, the booking rows in the order in which they were driven.
     """
@@ -87,6 +89,7 @@ class Played:
     reward: FloatArray
     terms: dict[str, FloatArray]
     latency_ms: tuple[float, float] = (float("nan"), float("nan"))
+    tick_ms: tuple[float, float] = (float("nan"), float("nan"))
     routes: list[list[list[int]]] = field(default_factory=list)
 
     def values(self, metric: str) -> FloatArray:
@@ -140,7 +143,9 @@ class Arena:
             for b in range(self.batch.batch_size):
                 self.payer.reset(b)
 
-    def run(self, policy: Chooser, seconds: list[float] | None = None) -> tuple[FloatArray, FloatArray]:
+    def run(
+        self, policy: Chooser, seconds: list[float] | None = None, tick_seconds: list[float] | None = None
+    ) -> tuple[FloatArray, FloatArray]:
         """
         Let the policy decide until every row is over.
 
@@ -148,15 +153,19 @@ class Arena:
         ----------
         seconds
             When given, the time of each decision is appended to it.
+        tick_seconds
+            When given, the time that each step of the world took which moved the clock of the first row.
 
         Returns
         -------
         reward, shape (B,), and terms, shape (B, number of terms)
         """
         with plans_left_alone(self.batch.world, getattr(policy, "plans_itself", False)):
-            return self._run(policy, seconds)
+            return self._run(policy, seconds, tick_seconds)
 
-    def _run(self, policy: Chooser, seconds: list[float] | None) -> tuple[FloatArray, FloatArray]:
+    def _run(
+        self, policy: Chooser, seconds: list[float] | None, tick_seconds: list[float] | None
+    ) -> tuple[FloatArray, FloatArray]:
         batch, payer = self.batch, self.payer
         total = np.zeros(batch.batch_size)
         terms = np.zeros((batch.batch_size, len(self.term_names)))
@@ -169,10 +178,13 @@ class Arena:
             actions = policy.act(batch, payer)
             if seconds is not None:
                 seconds.append(time.perf_counter() - start)
+            before, start = batch.world.clocks["now_min"][0], time.perf_counter()
             if reads_observation:
                 batch.step(actions)
             else:
                 step_days(batch.world, actions)  # as batch.step, without writing an observation that nobody reads
+            if tick_seconds is not None and batch.world.clocks["now_min"][0] > before:
+                tick_seconds.append(time.perf_counter() - start)
             if payer is not None:
                 paid = payer.pay()
                 total[~done] += paid[~done]
@@ -231,12 +243,11 @@ def play(
             on_progress(first + len(wave))
     # A policy that decides row by row has timed itself; asking it again on other days would take as long again.
     own_seconds = getattr(policy, "decision_seconds", None)
-    if not measure_latency:
-        latency_ms = (np.nan, np.nan)
-    elif own_seconds:
+    latency_ms = tick_ms = (np.nan, np.nan)
+    if measure_latency and own_seconds:
         latency_ms = percentiles_ms(own_seconds)
-    else:
-        latency_ms = time_decisions(policy, cases, scenario, reward)
+    elif measure_latency:
+        latency_ms, tick_ms = time_decisions(policy, cases, scenario, reward)
     all_terms = np.concatenate(term_rows)
     kpis = {name: np.array([row[name] for row in columns]) for name in KPI_NAMES}
     if with_margin:
@@ -248,6 +259,7 @@ def play(
         reward=np.concatenate(totals) if arena.payer is not None else np.full(len(cases), np.nan),
         terms={name: all_terms[:, t] for t, name in enumerate(arena.term_names)},
         latency_ms=latency_ms,
+        tick_ms=tick_ms,
         routes=routes,
     )
 
@@ -268,23 +280,25 @@ def _margin_weights() -> Any:
 
 def time_decisions(
     policy: Chooser, cases: Sequence[Case], scenario: Scenario, reward: str | None
-) -> tuple[float, float]:
+) -> tuple[tuple[float, float], tuple[float, float]]:
     """
-    Median and 99th percentile of the time per decision [ms], from the simulated state to the action, one day at a time.
+    Median and 99th percentile [ms] of the time per decision, from the simulated state to the action, and of the time
+    that the world takes from one tick to the next, one day at a time.
 
     What the reward would pay per pair counts into the time of those who read it. The first day is played once before,
     untimed, to warm up.
     """
     arena = Arena(scenario, reward, 1)
     seconds: list[float] = []
+    tick_seconds: list[float] = []
     arena.load(cases[:1])
     arena.run(policy)
     for case in cases[:LATENCY_DAYS]:
         arena.load([case])
-        arena.run(policy, seconds)
+        arena.run(policy, seconds, tick_seconds)
         if len(seconds) >= LATENCY_DECISIONS:
             break
-    return percentiles_ms(seconds)
+    return percentiles_ms(seconds), percentiles_ms(tick_seconds)
 
 
 def percentiles_ms(seconds: Sequence[float]) -> tuple[float, float]:

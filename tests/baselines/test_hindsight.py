@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -99,6 +101,25 @@ def test_on_a_small_day_the_bound_is_reached(seed):
     assert bound <= found.value + 1e-6
     assert bound == pytest.approx(found.value, abs=20.0)
     assert planner.replay(routes)[0] >= bound - 1e-6
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_with_many_bookings_subgradients_lead_to_the_same_bound(seed, monkeypatch):
+    planner = planner_of(*random_day(seed, size=9))
+    found = hindsight(planner, num_iterations=2_000, cache=None)
+    by_master, _ = upper_bound(planner, found.routes, seconds=10.0)
+    monkeypatch.setattr("baselines.bound.MANY_BOOKINGS", 0)
+    bound, _ = upper_bound(planner, found.routes, seconds=2.0)
+    assert bound == pytest.approx(by_master, abs=0.05)
+    # Subgradients alone: true as well, and not far off
+    search = BoundSearch(planner)
+    search.add_routes(found.routes)
+    search.num_rounds = 0
+    value, duals, _ = search._master()
+    best, _ = search._descend(duals[: len(search.limit_of)] * 0.0, value, time.monotonic() + 2.0)
+    alone = search._to_objective(best + float(search.plan.lost_worth[planner.all_rows].sum()))
+    # all lost costs 9 x 300 = 2700; a bound within 5 % of that
+    assert by_master - 135.0 <= alone <= found.value + 1e-6
 
 
 def test_a_bound_knows_that_a_tick_has_one_decision():

@@ -60,6 +60,18 @@ def test_decisions_are_timed_one_day_at_a_time(scenario):
     played = play(rule, generated_cases(2_000_000, 2, scenario), scenario, None)
     p50, p99 = played.latency_ms
     assert 0 < p50 <= p99
+    p50, p99 = played.tick_ms
+    assert 0 < p50 <= p99
+
+
+def test_plan_improvement_counts_as_time_of_the_tick():
+    # 20 000 rounds of ruin and recreate a tick take milliseconds, none take microseconds
+    tick_ms = []
+    for moves in (0, 20_000):
+        improved = make_scenario("DispatchDay-v0", None, {"plan_improvement": True, "improvement_moves": moves})
+        (rule,) = make_rules(["cheapest_insertion_at_release"])
+        tick_ms.append(play(rule, generated_cases(2_000_000, 1, improved), improved, "v3").tick_ms[0])
+    assert tick_ms[1] > 3.0 * tick_ms[0]
 
 
 def test_on_progress_counts_the_days(scenario):
