@@ -33,6 +33,7 @@ from reward.terms import TRIP_TERMS
 
 MAX_LABELS = 400_000  # of one pricing; beyond it the round's bound is void
 MAX_COLUMNS_A_ROUND = 60  # per kind of driver
+COLUMNS_A_BOOKING = 8  # kept in the master
 MANY_BOOKINGS = 64  # from which on duals are first found without the master
 PATIENCE = 15  # rounds without a better bound before the steps are halved
 TOLERANCE = 1e-6
@@ -269,7 +270,21 @@ class BoundSearch:
         gains = np.array([worth for _, worth, _ in self.columns])
         found = linprog(-gains, A_ub=matrix, b_ub=limit, bounds=(0, None), method="highs")
         duals = -found.ineqlin.marginals
+        self._forget(gains - matrix.T @ duals)
         return -found.fun, np.concatenate([duals[:size], duals[size + num_kinds :]]), duals[size : size + num_kinds]
+
+    def _forget(self, reduced: Any) -> None:
+        """
+        Keep the columns that are worth most at the master's duals (those in use are worth 0, the others less).
+
+        The master is solved anew in every round, and its time grows with its columns; one that is missed comes again.
+        """
+        most = COLUMNS_A_BOOKING * (len(self.rows) + 1)
+        if len(self.columns) <= 2 * most:
+            return
+        kept = np.sort(np.argsort(-reduced[1:], kind="stable")[:most]) + 1
+        self.columns = [self.columns[0], *(self.columns[int(i)] for i in kept)]
+        self._known = {(kind, members) for kind, _, members in self.columns[1:]}
 
     def _per_booking(self, duals: Any) -> Any:
         """What serving each booking costs: its own dual and those of its crowds."""
@@ -287,7 +302,7 @@ class BoundSearch:
         self.num_rounds = 0
         try:
             if len(self.rows) > MANY_BOOKINGS:
-                best, smooth = self._descend(smooth, value, end - 0.5 * seconds)
+                best, smooth = self._descend(smooth, value, end - 0.7 * seconds)
                 value, duals, of_kinds = self._master()
             while best - value > TOLERANCE * max(1.0, abs(value)) + 1e-4:
                 bound, _ = self._price(smooth, of_kinds, self._per_booking(duals))

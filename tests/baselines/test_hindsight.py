@@ -122,6 +122,26 @@ def test_with_many_bookings_subgradients_lead_to_the_same_bound(seed, monkeypatc
     assert by_master - 135.0 <= alone <= found.value + 1e-6
 
 
+def test_the_master_forgets_columns_that_are_worth_little(monkeypatch):
+    # 4 columns a booking: (9 + 1) x 4 = 40 are kept when there are more than 80; the bound stays what it is
+    planner = planner_of(*random_day(0, size=9))
+    found = hindsight(planner, num_iterations=2_000, cache=None)
+    of_all, _ = upper_bound(planner, found.routes, seconds=10.0)
+    monkeypatch.setattr("baselines.bound.COLUMNS_A_BOOKING", 4)
+    search = BoundSearch(planner)
+    search.add_routes(found.routes)
+    assert search.run(10.0) == pytest.approx(of_all, abs=0.05)
+    search._forget(np.zeros(len(search.columns)))  # few: all stay
+    before = len(search.columns)
+    worths = np.arange(100.0)
+    for i in range(100 - before):
+        search._add(0, 0.0, (i % 9, i))
+    search._forget(worths)
+    assert len(search.columns) == 41  # and the driver who stays at home
+    assert search.columns[0] == (0, 0.0, ())
+    assert len(search._known) == 40
+
+
 def test_a_bound_knows_that_a_tick_has_one_decision():
     # Three bookings known at 08:00 that must be assigned by 08:04, before the next tick: two of them are lost.
     bookings = [booking(f"b{i}", (i, i + 1), (480, 484)) for i in range(3)]
