@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,8 @@ class Hindsight:
         Of the searches made so far.
     bound
         No plan at all can do better than this; None when it was not computed.
+    bound_seconds
+        How long the bound was looked for [s].
     """
 
     value: float
@@ -60,6 +62,7 @@ class Hindsight:
     origin: str
     num_iterations: int = 0
     bound: float | None = None
+    bound_seconds: float = 0.0
 
 
 class PlanFollower(Policy):
@@ -280,7 +283,7 @@ def hindsight(
         value, driven = planner.replay(routes)
         if best is None or sign * value > sign * best.value + 1e-9:
             kept = best or Hindsight(value, driven, origin)
-            best = Hindsight(value, driven, origin, kept.num_iterations, kept.bound)
+            best = replace(kept, value=value, routes=driven, origin=origin)
 
     online = sorted(online, key=lambda entry: -sign * entry[1])
     if best is None or best.num_iterations < num_iterations:
@@ -303,7 +306,7 @@ def hindsight(
             offer(routes, name)
         if sign * value > sign * best.value + 1e-9:
             # A replay of its trips comes out below what the policy itself earned: its own day is the best one known.
-            best = Hindsight(value, routes, name, best.num_iterations, best.bound)
+            best = replace(best, value=value, routes=routes, origin=name)
     if path is not None and before != (best.value, best.num_iterations):
         store(best, path)
     return best

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import numpy as np
@@ -154,6 +155,23 @@ def test_a_bound_knows_that_a_tick_has_one_decision():
     # everybody stands at a pickup: no deadhead, 2 x 300 lost
     assert found.value == pytest.approx(600.0)
     assert upper_bound(planner, found.routes)[0] == pytest.approx(600.0)
+
+
+def test_a_bound_is_looked_for_again_when_given_longer(tmp_path):
+    day = line_day(*random_day(0))
+    case = Case(day, "line", "line")
+
+    def bound(seconds):
+        return make_reference([case], [], OPERATING_DAY, None, "cost", ITERATIONS, seconds, tmp_path).bounds[0]
+
+    longest = bound(2.0)
+    (path,) = tmp_path.glob("*.json")
+    kept = json.loads(path.read_text())
+    assert (kept["bound"], kept["bound_seconds"]) == (longest, 2.0)
+    # A worse bound found in a shorter time is improved, but not when less time is given than before
+    path.write_text(json.dumps({**kept, "bound": longest - 500.0, "bound_seconds": 1.0}))
+    assert bound(0.5) == longest - 500.0
+    assert bound(2.0) == pytest.approx(longest)
 
 
 def test_the_case_says_what_no_shift_can_serve():
