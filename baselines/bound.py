@@ -202,6 +202,7 @@ class BoundSearch:
         self.labels = np.zeros(MAX_LABELS, LABEL)
         self.heads = np.zeros(60 * 48, np.int32)
         self.at_booking = np.zeros(max(1, len(self.rows)), np.int32)
+        self.num_rounds = 0
         self.crowds, self.room = self._crowds()
         self.limit_of = np.concatenate([np.ones(len(self.rows)), self.room])  # right side: bookings, then crowds
         # Columns: kind, worth, indices of bookings.
@@ -299,7 +300,6 @@ class BoundSearch:
         value, duals, of_kinds = self._master()
         smooth = np.zeros(len(self.limit_of))
         smooth[: len(self.rows)] = np.clip(duals[: len(self.rows)], 0.0, value / max(1, len(self.rows)))
-        self.num_rounds = 0
         try:
             if len(self.rows) > MANY_BOOKINGS:
                 best, smooth = self._descend(smooth, value, end - 0.7 * seconds)
@@ -326,7 +326,10 @@ class BoundSearch:
         best, best_duals = np.inf, duals
         share, direction, since = 1.0, np.zeros(len(duals)), 0
         while time.monotonic() < end and share > 1e-3:
-            bound, used = self._price(duals)
+            try:
+                bound, used = self._price(duals)
+            except TooManyLabelsError:
+                break  # what was found till then isn't lost
             since += 1
             if bound < best:
                 best, best_duals, since = bound, duals, 0

@@ -93,6 +93,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--models-short", nargs="+", default=[], metavar="RUN", help="agents of Dispatch-v0, V2")
     parser.add_argument("--models-day", nargs="+", default=[], metavar="RUN", help="agents of DispatchDay-v0, V3")
     parser.add_argument("--models-real", nargs="+", default=[], metavar="RUN", help="agents of the real days")
+    parser.add_argument(
+        "--also-ensemble", action="store_true", help="models of several training seeds also play as one agent"
+    )
     parser.add_argument("--data", type=Path, default=Path("data/opponents"), help="default: data/opponents")
     parser.add_argument("--folder", type=Path, default=Path("logs/opponents"), help="logs; default: logs/opponents")
     parser.add_argument("--output", type=Path, default=Path("results/opponents"), help="default: results/opponents")
@@ -143,7 +146,7 @@ def job_of(part: Part, seed: int, policies: Sequence[str], args: argparse.Namesp
     command += ["--hindsight", str(args.hindsight), "--bound", f"{args.bound:g}"]
     command += ["--output", str(args.output / folder_name(part, seed, args.replan_ms))]
     if part.models:
-        command += ["--model", *part.models, "--last", "--also-ensemble"]
+        command += ["--model", *part.models, "--last", *(["--also-ensemble"] if args.also_ensemble else [])]
     name = f"{folder_name(part, seed, args.replan_ms)}-hindsight-{args.hindsight}-{len(part.models)}-models"
     return Job(name, tuple(command))
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from baselines import planning
-from baselines.bound import BoundSearch, is_beyond, upper_bound
+from baselines.bound import BoundSearch, TooManyLabelsError, is_beyond, upper_bound
 from baselines.hindsight import Planner, hindsight
 from baselines.replanners import ReplanSearch
 from envs.scenario import Scenario
@@ -115,12 +115,27 @@ def test_with_many_bookings_subgradients_lead_to_the_same_bound(seed, monkeypatc
     # Subgradients alone: true as well, and not far off
     search = BoundSearch(planner)
     search.add_routes(found.routes)
-    search.num_rounds = 0
     value, duals, _ = search._master()
     best, _ = search._descend(duals[: len(search.limit_of)] * 0.0, value, time.monotonic() + 2.0)
     alone = search._to_objective(best + float(search.plan.lost_worth[planner.all_rows].sum()))
     # all lost costs 9 x 300 = 2700; a bound within 5 % of that
     assert by_master - 135.0 <= alone <= found.value + 1e-6
+
+
+def test_what_subgradients_proved_stays_when_a_pricing_runs_out_of_room(monkeypatch):
+    planner = planner_of(*random_day(0, size=9))
+    search = BoundSearch(planner)
+    price = search._price
+
+    def price_some(*args):
+        if search.num_rounds >= 5:
+            raise TooManyLabelsError
+        return price(*args)
+
+    monkeypatch.setattr("baselines.bound.MANY_BOOKINGS", 0)
+    monkeypatch.setattr(search, "_price", price_some)
+    assert np.isfinite(search.run(5.0))
+    assert search.num_rounds == 5
 
 
 def test_the_master_forgets_columns_that_are_worth_little(monkeypatch):
