@@ -10,6 +10,7 @@ What differs from the stock manager, each with a test:
 - Blocks can be named, unknown keys are errors, YAML text is never evaluated as Python.
 - The run folder is claimed atomically (two runs started together get two numbers) and holds a plain ``resolved.yml``.
 - A run can be resumed; TensorBoard's event file lies in the run folder.
+- ``--trained-agent`` takes a pair network of any fleet and slot size (stock: only one of the same spaces).
 """
 
 from __future__ import annotations
@@ -33,10 +34,12 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CheckpointCallback, ProgressBarCallback
 from stable_baselines3.common.logger import HumanOutputFormat, KVWriter, Logger, TensorBoardOutputFormat
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 from torch.utils.tensorboard import SummaryWriter
 
 from agents.replay import machine_memory
+from agents.transfer import load_for
 from envs import SELECTION_DAYS, TRAINING_DAYS
 from training import checkpoint, metrics
 from training.callbacks import Checkpoints, EpisodeRecorder, QValueRecorder, RunStopped, SelectionEvaluation
@@ -408,7 +411,7 @@ class DispatchManager(ExperimentManager):
 
     def _load_pretrained_agent(self, hyperparams: dict[str, Any], env: VecEnv) -> BaseAlgorithm:
         if self.checkpoint is None:
-            return super()._load_pretrained_agent(hyperparams, env)
+            return self._load_start(hyperparams, env)
         model = checkpoint.load(self.algo, self.checkpoint, env, device=self.device, verbose=self.verbose)
         if model.num_timesteps >= self.n_timesteps:
             raise SettingsError(
@@ -418,6 +421,19 @@ class DispatchManager(ExperimentManager):
         if self.verbose > 0:
             print(f"Resuming at step {model.num_timesteps} of {self.n_timesteps}")
         return model
+
+    def _load_start(self, hyperparams: dict[str, Any], env: VecEnv) -> BaseAlgorithm:
+        """The networks of ``--trained-agent``; those of a pair network also where it was trained at another size."""
+        data, _, _ = load_from_zip_file(self.trained_agent)
+        assert data is not None
+        if self.algo != "maskable_dqn" or data["observation_space"] == env.observation_space:
+            return super()._load_pretrained_agent(hyperparams, env)
+        settings = {name: value for name, value in hyperparams.items() if name not in ("policy", "policy_kwargs")}
+        settings |= {"seed": self.seed, "device": self.device, "verbose": self.verbose}
+        try:
+            return load_for(self.trained_agent, env, **settings)
+        except ValueError as error:
+            raise SettingsError(f"--trained-agent: {error}") from error
 
     def _set_logger(self, model: BaseAlgorithm) -> None:
         """

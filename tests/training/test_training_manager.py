@@ -286,6 +286,34 @@ def test_training_goes_on_from_a_given_model(tmp_path):
     assert metrics_of(second)["num_timesteps"] == 24
 
 
+def pair_network_config(folder, **changes):
+    changes = {"policy": "PairPolicy", "policy_kwargs": {"width": 8}, "n_envs": 4, **changes}
+    return write_config(folder, remove=("train_freq", "target_update_interval"), **changes)
+
+
+def test_training_goes_on_from_a_pair_network_of_another_size(tmp_path):
+    first = run(tmp_path, config=pair_network_config(tmp_path), algo="maskable_dqn")
+    # Nothing is learned before 1000 decisions, so the last networks are those that it started from.
+    config = pair_network_config(tmp_path, env_kwargs={"num_drivers": 3, "max_bookings": 5}, learning_starts=1000)
+    second = run(tmp_path, "-n", "96", "-i", str(first / "Dispatch-v0.zip"), config=config, algo="maskable_dqn")
+    before, after = (MaskableDQN.load(folder / "Dispatch-v0.zip") for folder in (first, second))
+    assert (before.action_space.n, after.action_space.n) == (2 * 3 + 1, 3 * 5 + 1)
+    for name, weights in before.policy.state_dict().items():
+        assert weights.equal(after.policy.state_dict()[name]), name
+
+
+def test_a_flat_network_of_another_size_is_refused_as_a_start(tmp_path, capsys):
+    config = pair_network_config(tmp_path, policy="MaskableMlpPolicy", policy_kwargs={"net_arch": [8]})
+    first = run(tmp_path, config=config, algo="maskable_dqn")
+    config = pair_network_config(tmp_path, env_kwargs={"num_drivers": 3, "max_bookings": 5})
+    options = ["--algo", "maskable_dqn", "-conf", str(config), "-f", str(tmp_path / "logs"), "--verbose", "0"]
+    assert train.main([*options, "-i", str(first / "Dispatch-v0.zip")]) == 2
+    told = (
+        "train.py: --trained-agent: model Dispatch-v0.zip: the weights of MaskableMlpPolicy fit one number of drivers"
+    )
+    assert told in capsys.readouterr().err
+
+
 def test_teacher_without_settings_gets_those_tuned_for_environment_and_reward(tmp_path):
     config = write_config(
         tmp_path,
