@@ -38,7 +38,7 @@ class Curve:
 CURVES = (
     Curve("rollout/ep_rew_mean", "Return of training days, exploring", "reward points per day"),
     Curve("eval/mean_reward", "Return of selection days, greedy", "reward points per day"),
-    Curve("train/loss", "Loss of the updates", "Huber loss [(reward / scale)²]", "log"),
+    Curve("train/loss", "Loss of the updates", "loss, as the algorithm defines it", "log"),
     Curve("branching/loss", "Loss of the differences between actions", "Huber loss [(reward / scale)²]", "log"),
     Curve("rollout/exploration_rate", "Exploration", "probability of a random action"),
 )
@@ -102,12 +102,18 @@ def draw(runs: Sequence[Path], output: Path, title: str | None = None) -> None:
         axes.set_xlabel("decisions")
         axes.set_xlim(0, last_step)
         axes.set_ylabel(curve.unit)
-        axes.set_yscale(curve.scale)
+        axes.set_yscale(scale_of(curve, [values for _, (_, values) in series]))
         axes.grid(alpha=0.3)
         if i == 0:
             axes.legend(fontsize="small")
     output.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(output, dpi=110)
+
+
+def scale_of(curve: Curve, values: Sequence[FloatArray]) -> str:
+    """The curve's own scale; linear where a logarithm would hide values, as those of PPO's loss below zero."""
+    is_positive = all((of_run > 0.0).all() for of_run in values)
+    return curve.scale if is_positive else "linear"
 
 
 def find(run: Path) -> Path:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from torch.utils.tensorboard import SummaryWriter
 
-from studies.curves import CurvesError, draw, find, main, mean_of, read_events
+from studies.curves import Curve, CurvesError, draw, find, main, mean_of, read_events, scale_of
 
 PNG = b"\x89PNG"
 
@@ -52,6 +52,12 @@ def test_mean_covers_what_all_seeds_cover():
     assert (values[0], values[-1]) == (20.0, 30.0)
     grid, _ = mean_of([(np.array([0.0]), np.array([1.0])), (np.array([5.0]), np.array([1.0]))])
     assert len(grid) == 0
+
+
+def test_a_loss_below_zero_is_not_drawn_on_a_logarithmic_scale():
+    loss = Curve("train/loss", "Loss", "loss", "log")
+    assert scale_of(loss, [np.array([0.1, 0.2]), np.array([3.0])]) == "log"
+    assert scale_of(loss, [np.array([0.1, 0.2]), np.array([-3.0])]) == "linear"
 
 
 def test_picture_of_two_seeds(tmp_path, capsys):
