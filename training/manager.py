@@ -424,16 +424,16 @@ class DispatchManager(ExperimentManager):
 
     def _load_start(self, hyperparams: dict[str, Any], env: VecEnv) -> BaseAlgorithm:
         """The networks of ``--trained-agent``; those of a pair network also where it was trained at another size."""
-        data, _, _ = load_from_zip_file(self.trained_agent)
-        assert data is not None
-        if self.algo != "maskable_dqn" or data["observation_space"] == env.observation_space:
-            return super()._load_pretrained_agent(hyperparams, env)
         settings = {name: value for name, value in hyperparams.items() if name not in ("policy", "policy_kwargs")}
         settings |= {"seed": self.seed, "device": self.device, "verbose": self.verbose}
         try:
+            data, _, _ = load_from_zip_file(self.trained_agent)
+            assert data is not None
+            if self.algo != "maskable_dqn" or data["observation_space"] == env.observation_space:
+                return super()._load_pretrained_agent(hyperparams, env)
             return load_for(self.trained_agent, env, **settings)
-        except ValueError as error:
-            raise SettingsError(f"--trained-agent: {error}") from error
+        except ValueError as error:  # no model, or one of other spaces
+            raise SettingsError(f"--trained-agent {self.trained_agent}: {error}") from error
 
     def _set_logger(self, model: BaseAlgorithm) -> None:
         """
