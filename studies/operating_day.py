@@ -1,11 +1,11 @@
 """
 The agent and the rules on the operating day: ``python -m studies.operating_day`` (``make operating-day``).
 
-Trains `maskable_dqn` with five seeds on V3 at loads 1.5 to 2.5, fleets of 3 to 6 drivers and plan improvement off, and
-lets the last models, alone and as one agent, and the strong rules play report days at load 2: at 4 x 30, the
-environment's own size, and unchanged at 10 x 30, 20 x 60 and 50 x 200, plan improvement off and on. The rules, too, are
-at the large fleets as they were tuned at 4 x 30. Can be stopped at any time: training goes on where it was. Ends with
-``table.md``.
+Trains `maskable_dqn` with five seeds on V3 at loads 1.5 to 2.5, fleets of 3 to 6 drivers (``--agent mixed-fleets``: 3
+to 20) and plan improvement off, and lets the last models, alone and as one agent, and the strong rules play report days
+at load 2: at 4 x 30, the environment's own size, and unchanged at 10 x 30, 20 x 60 and 50 x 200, plan improvement off
+and on. The rules, too, are at the large fleets as they were tuned at 4 x 30. Can be stopped at any time: training goes
+on where it was. Ends with ``table.md``.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from studies.paired import agents_of
 
 SEEDS = (1, 2, 3, 4, 5)
 TRAIN = ("--reward", "v3", "--env", "DispatchDay-v0", "--eval-freq", "100000", "--no-save-replay-buffer")
+AGENTS = {"operating-day": "DispatchDay-v0", "mixed-fleets": "DispatchDay-v0-mixed-fleets"}
+"""The block of hyperparameters of each agent."""
 LOAD = 2.0
 # Those that came first or near it in some world; others take long at 50 x 200.
 RULES = (
@@ -50,6 +52,7 @@ SIZES = (Size(4, 30, 500), Size(10, 30, 200), Size(20, 60, 100), Size(50, 200, 3
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--agent", choices=AGENTS, default="operating-day", help="default: operating-day")
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS), help="training seeds; default: 1 to 5")
     parser.add_argument("--models", nargs="+", default=[], help="evaluate these, and train nothing")
     parser.add_argument("--days", type=int, help="report days of every size; default: 500, 200, 100, 30")
@@ -60,13 +63,12 @@ def main(argv: list[str] | None = None) -> int:
         help="seeds that also play as one, by the mean of their Q-values; default: all of them; 1: none do",
     )
     parser.add_argument("--jobs", type=int, help="runs side by side; default: one per core")
-    parser.add_argument("--folder", type=Path, default=Path("logs/operating-day"), help="default: logs/operating-day")
-    parser.add_argument(
-        "--output", type=Path, default=Path("results/operating-day"), help="default: results/operating-day"
-    )
+    parser.add_argument("--folder", type=Path, help="of the runs; default: logs/AGENT")
+    parser.add_argument("--output", type=Path, help="default: results/AGENT")
     args = parser.parse_args(argv)
+    folder, output = args.folder or Path("logs", args.agent), args.output or Path("results", args.agent)
 
-    models = args.models or train(args.seeds, args.folder, args.jobs)
+    models = args.models or train(args.agent, args.seeds, folder, args.jobs)
     sizes = SIZES if args.days is None else [size._replace(days=args.days) for size in SIZES]
     for size in sizes:
         for improvement in ("off", "on"):
@@ -75,19 +77,20 @@ def main(argv: list[str] | None = None) -> int:
             command += ["--num-drivers", str(size.drivers), "--max-bookings", str(size.slots)]
             command += ["--episodes", str(size.days), "--policies", *RULES, "--last", "--model", *models]
             command += [] if args.ensemble_size == 1 else ["--also-ensemble", str(args.ensemble_size)]
-            subprocess.run([*command, "--output", str(args.output / name_of(size, improvement))], cwd=ROOT, check=True)
-    table = markdown(args.output, sizes)
-    (args.output / "table.md").write_text(table)
-    print(f"{table}\nResults: {args.output / 'table.md'}")
+            subprocess.run([*command, "--output", str(output / name_of(size, improvement))], cwd=ROOT, check=True)
+    table = markdown(output, sizes)
+    (output / "table.md").write_text(table)
+    print(f"{table}\nResults: {output / 'table.md'}")
     return 0
 
 
-def train(seeds: list[int], folder: Path, num_jobs: int | None) -> list[str]:
+def train(agent: str, seeds: list[int], folder: Path, num_jobs: int | None) -> list[str]:
     """Run folders of the trained seeds."""
     jobs = []
     for seed in seeds:
         name = f"maskable_dqn-seed{seed}"
-        jobs.append(train_job(name, folder / name, [*TRAIN, "--seed", str(seed)]))
+        arguments = [*TRAIN, "--hyperparams-block", AGENTS[agent], "--seed", str(seed)]
+        jobs.append(train_job(name, folder / name, arguments))
     run_all(jobs, folder, num_jobs)
     runs = [latest_run(folder / f"maskable_dqn-seed{seed}") for seed in seeds]
     return [str(run) for run in runs if run is not None]

@@ -9,6 +9,7 @@ import custom_envs  # noqa: F401 - registers the algorithms
 from agents.branching import BranchSettings
 from agents.imitation import TeacherSettings
 from studies import operating_day
+from studies.jobs import Job
 from studies.operating_day import Size, markdown, name_of
 from training.settings import check_hyperparams, find_config, read_block
 
@@ -70,10 +71,30 @@ def test_every_world_is_played_by_the_same_models(tmp_path, monkeypatch):
     assert all(command[command.index("--model") + 1] == "v3-operating-day" for command in commands)
 
 
+def test_each_agent_is_trained_with_its_block_in_a_folder_of_its_own(tmp_path, monkeypatch):
+    jobs: list[Job] = []
+    monkeypatch.setattr(operating_day, "run_all", lambda given, *_: jobs.extend(given))
+    for agent in operating_day.AGENTS:
+        assert operating_day.train(agent, [7], tmp_path / agent, None) == []  # nothing ran, so no run folder
+    assert [job.command[job.command.index("--hyperparams-block") + 1] for job in jobs] == [
+        "DispatchDay-v0",
+        "DispatchDay-v0-mixed-fleets",
+    ]
+    folders = [job.command[job.command.index("-f") + 1] for job in jobs]
+    assert folders == [str(tmp_path / agent / "maskable_dqn-seed7") for agent in operating_day.AGENTS]
+
+
+def test_mixed_fleets_differ_from_the_operating_day_in_the_fleet_alone():
+    path = find_config("v3", "maskable_dqn")
+    small, mixed = (read_block(path, block, fall_back=False)[1] for block in operating_day.AGENTS.values())
+    assert mixed.pop("env_kwargs") == {**small.pop("env_kwargs"), "num_drivers": [3, 20], "max_bookings": 60}
+    assert mixed == small
+
+
 def test_settings_of_both_environments_are_known():
     path = find_config("v3", "maskable_dqn")
-    for env in ("DispatchDay-v0", "Dispatch-v0"):
-        name, block = read_block(path, env, fall_back=False)
+    for wanted in (*operating_day.AGENTS.values(), "Dispatch-v0"):
+        name, block = read_block(path, wanted, fall_back=False)
         check_hyperparams(block, "maskable_dqn", name)
         BranchSettings.read(block["branching"])
         if "teacher" in block:
