@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from agents.masking import MASK_KEY, as_booleans
-from envs.compiled import jit
 from envs.observation import PAIR_FEATURES
+from envs.world.compiled import jit
 
 DRIVING = PAIR_FEATURES.index("added_driving_min")
 

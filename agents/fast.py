@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from agents.candidates import Candidates
 from agents.masking import MASK_KEY, as_booleans
-from envs.compiled import jit
+from envs.world.compiled import jit
 
 FloatArray = npt.NDArray[np.float32]
 ArrayObs = Mapping[str, np.ndarray]

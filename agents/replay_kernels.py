@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.compiled import jit
+from envs.world.compiled import jit
 
 
 @jit

@@ -24,11 +24,11 @@ import numpy as np
 from baselines import planning
 from baselines.hindsight import SIGN, Planner
 from baselines.solvers import Routes
-from envs.borrowed import borrow
-from envs.compiled import jit
-from envs.plans import EPSILON_MIN, prefix, schedule_trip
-from envs.records import World
-from envs.travel_kernel import approach
+from envs.world.borrowed import borrow
+from envs.world.compiled import jit
+from envs.world.plans import EPSILON_MIN, prefix, schedule_trip
+from envs.world.records import World
+from envs.world.travel import approach
 from reward.terms import TRIP_TERMS
 
 MAX_LABELS = 400_000  # of one pricing; beyond it the round's bound is void

@@ -23,8 +23,8 @@ from baselines.policy import IntArray, Policy
 from baselines.replanners import assign_last, load, make_objective, make_problem, make_search
 from baselines.solvers import PyVrp, Routes
 from envs.batch import DispatchBatch
-from envs.records import EventKind, World
-from envs.scenario import Scenario
+from envs.days.scenario import Scenario
+from envs.world.records import EventKind, World
 from reward import RewardFunction
 from reward.weights import WEIGHTS_DTYPE
 
@@ -196,8 +196,8 @@ class Planner:
 
     def replay(self, routes: Routes) -> tuple[float, Routes]:
         """Carry the plan out in the simulator: its value by the objective, and the trips that were really made."""
-        from envs.decisions import step_days
         from envs.kpis import episode_kpis
+        from envs.world.decisions import step_days
 
         batch = DispatchBatch(self.scenario, 1)
         batch.load_day(0, self.day)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.borrowed import borrow
-from envs.compiled import jit
-from envs.draws import mix, uniform
-from envs.records import NO_BOOKING, World
+from envs.world.borrowed import borrow
+from envs.world.compiled import jit
+from envs.world.draws import mix, uniform
+from envs.world.records import NO_BOOKING, World
 from reward.prices import slack_left_min
 
 # Which booking comes first, and which driver gets it.

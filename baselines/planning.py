@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from envs.borrowed import borrow
-from envs.compiled import inlined, jit
-from envs.plans import EPSILON_MIN, prefix, schedule_trip
-from envs.records import NO_BOOKING, World
-from envs.travel_kernel import approach, arrival, departure
+from envs.world.borrowed import borrow
+from envs.world.compiled import inlined, jit
+from envs.world.plans import EPSILON_MIN, prefix, schedule_trip
+from envs.world.records import NO_BOOKING, World
+from envs.world.travel import approach, arrival, departure
 from reward.terms import TRIP_TERMS, booking_terms
 
 OBJECTIVE = np.dtype(

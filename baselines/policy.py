@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from envs.records import World
+from envs.world.records import World
 
 IntArray = npt.NDArray[np.int64]
 

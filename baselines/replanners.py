@@ -17,10 +17,10 @@ from baselines import planning
 from baselines.policy import IntArray
 from baselines.rules import TunableRule
 from baselines.solvers import OrTools, PyVrp, RoutingProblem, Solver, Vroom
-from envs.compiled import jit
-from envs.decisions import refresh
-from envs.plans import has_room, index_of_open, insert_trip, remove_open
-from envs.records import World
+from envs.world.compiled import jit
+from envs.world.decisions import refresh
+from envs.world.plans import has_room, index_of_open, insert_trip, remove_open
+from envs.world.records import World
 from reward.prices import load_half_hours
 from reward.weights import WEIGHTS_DTYPE
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gymnasium as gym
 
-from envs.batch import REPORT_DAYS, SELECTION_DAYS, TRAINING_DAYS, DispatchBatch
-from envs.day import Booking, Day, Driver
-from envs.dispatch_env import DayStream, DispatchEnv
-from envs.scenario import Scenario
+from envs.batch import DispatchBatch
+from envs.days.day import Booking, Day, Driver
+from envs.days.scenario import Scenario
+from envs.days.stream import REPORT_DAYS, SELECTION_DAYS, TRAINING_DAYS, DayStream
+from envs.dispatch_env import DispatchEnv
 from envs.simulator import Simulator
 
 # Gymnasium's checks on every step cost more than the step itself; the tests run check_env instead.

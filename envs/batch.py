@@ -8,21 +8,18 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from envs.borrowed import borrow
-from envs.compiled import jit
-from envs.day import Day
-from envs.decisions import refresh, step_day, to_next_decisions
-from envs.disturbances import DISTURBANCES
-from envs.generators import write_generated_day
+from envs.days.day import Day
+from envs.days.generators import write_generated_day
+from envs.days.loading import write_day
+from envs.days.scenario import Scenario, generate_day, max_bookings_of_day
 from envs.kpis import KPI_NAMES, kpi_rows
 from envs.observation import allocate_observation, observation_space, write_observation, write_observations
-from envs.records import World
-from envs.scenario import Scenario, generate_day, max_bookings_of_day
-from envs.simulator import allocate_world, start_day, write_day
-
-REPORT_DAYS = range(2_000_000, 2_000_500)
-SELECTION_DAYS = range(1_000_000, 1_000_500)
-TRAINING_DAYS = range(0, 1_000_000)
+from envs.world.borrowed import borrow
+from envs.world.compiled import jit
+from envs.world.decisions import refresh, step_day, to_next_decisions
+from envs.world.disturbances import DISTURBANCES
+from envs.world.orders import allocate_world, start_day
+from envs.world.records import World
 
 
 @jit
@@ -73,8 +70,8 @@ class DispatchBatch:
     Attributes
     ----------
     world
-        The state (``envs.records.World``). Replaced by a larger one when a day has more bookings than fit, so read it
-        through the batch.
+        The state (``envs.world.records.World``). Replaced by a larger one when a day has more bookings than fit, so
+        read it through the batch.
     observation
         Dict of arrays with a leading axis B, written in place; see ``envs.observation``.
     buffers

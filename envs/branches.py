@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from envs.batch import DispatchBatch
-from envs.decisions import step_days
 from envs.vec_env import DispatchVecEnv
+from envs.world.decisions import step_days
 
 Choose = Callable[[dict[str, npt.NDArray[Any]]], npt.NDArray[np.int64]]
 Value = Callable[[dict[str, npt.NDArray[Any]]], npt.NDArray[np.floating[Any]]]

@@ -10,54 +10,11 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from envs.batch import TRAINING_DAYS, DispatchBatch
-from envs.day import Day
+from envs.batch import DispatchBatch
+from envs.days.day import Day
+from envs.days.scenario import Scenario
+from envs.days.stream import DayStream
 from envs.render import render_text
-from envs.scenario import Scenario
-
-
-class DayStream:
-    """
-    Draws the days that an environment plays: numbers out of a range, or days out of a list.
-
-    Parameters
-    ----------
-    days
-        (first, last) day number, the last one excluded.
-    day_list
-        Days from files, drawn with equal probability; takes the place of ``days``.
-    in_order
-        Play them in order, again and again, instead of drawing: for evaluation.
-    """
-
-    def __init__(
-        self, days: tuple[int, int] | None = None, day_list: Sequence[Day] | None = None, in_order: bool = False
-    ) -> None:
-        first, last = (TRAINING_DAYS.start, TRAINING_DAYS.stop) if days is None else days
-        if day_list is not None and not day_list:
-            raise ValueError("day_list: expected at least one day, got none.")
-        if first < 0 or last <= first:
-            raise ValueError(f"days: expected first >= 0 and last > first, got ({first}, {last}).")
-        self._first, self._last = first, last
-        self._day_list = list(day_list) if day_list is not None else None
-        self._in_order = in_order
-        self._position = 0
-        self.seed(None)
-
-    def seed(self, seed: int | None, env_index: int = 0) -> None:
-        """Restart the stream: environment ``env_index`` of a batch draws from SeedSequence([seed, env_index])."""
-        entropy = None if seed is None else [seed, env_index]
-        self._random = np.random.default_rng(np.random.SeedSequence(entropy))
-        self._position = 0
-
-    def next_day(self) -> int | Day:
-        size = self._last - self._first if self._day_list is None else len(self._day_list)
-        if self._in_order:
-            index = self._position % size
-            self._position += 1
-        else:
-            index = int(self._random.integers(size))
-        return self._first + index if self._day_list is None else self._day_list[index]
 
 
 class DispatchEnv(gym.Env[Any, Any]):

@@ -7,9 +7,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from envs.borrowed import borrow
-from envs.compiled import jit
-from envs.records import EventKind, Leg, World
+from envs.world.borrowed import borrow
+from envs.world.compiled import jit
+from envs.world.records import EventKind, Leg, World
 
 LATE_SHARE_MIN = 5.0  # [min] ``late_share_5`` counts pickups later than this beyond their window (design: rewards)
 COST_PER_LOST = 300.0  # [deadhead min] price of a lost booking on real days (design: real days)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import gymnasium as gym
 import numpy as np
 
-from envs.borrowed import borrow
-from envs.compiled import inlined, jit
-from envs.records import NEVER, NO_BOOKING, World
+from envs.world.borrowed import borrow
+from envs.world.compiled import inlined, jit
+from envs.world.records import NEVER, NO_BOOKING, World
 
 DRIVER_FEATURES = (
     "is_present",

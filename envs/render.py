@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.day import Day
-from envs.records import NO_BOOKING, BookingState, World
+from envs.days.day import Day
+from envs.world.records import NO_BOOKING, BookingState, World
 
 
 def clock_text(minutes: float) -> str:

@@ -1,8 +1,4 @@
-"""
-The simulator: several days side by side as arrays, advanced by compiled code. It knows neither Gymnasium nor rewards.
-
-``World`` is the state, ``envs.plans`` and ``envs.clock`` say what happens; this module puts days in and takes orders.
-"""
+"""The simulator as a dispatcher would use it: days by name, orders by id; it knows neither Gymnasium nor rewards."""
 
 from __future__ import annotations
 
@@ -11,87 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from envs.borrowed import borrow
-from envs.clock import forget_touched, open_day, tick
-from envs.compiled import jit
-from envs.day import Day, fill_bookings, fill_clock, fill_drivers
-from envs.disturbances import DISTURBANCES, draw_disturbances
-from envs.plans import (
-    add_open,
-    best_insertion,
-    evaluate_insertion,
-    has_room,
-    index_of_open,
-    insert_trip,
-    position_in_plan,
-    remove_open,
-    remove_trip,
-)
-from envs.records import BOOKING, CLOCK, DRIVER, EVENT, NO_BOOKING, PAIR, RIVALRY, RULES, BookingState, World
-from envs.travel import matrices
-
-
-def default_rules() -> np.ndarray:
-    """RULES, shape (1,): the operating day's, without plan improvement."""
-    rules = np.zeros(1, RULES)
-    rules["tick_min"] = 5.0
-    rules["skips_idle_ticks"] = 1
-    rules["inserts"] = 1
-    rules["max_trips"] = 16
-    rules["max_lateness_min"] = 30.0
-    rules["insertion_lateness_weight"] = 1.0
-    return rules
-
-
-def allocate_world(
-    rules: np.ndarray,
-    batch_size: int,
-    num_drivers: int,
-    num_bookings: int,
-    max_bookings: int,
-    has_matrix: bool = False,
-) -> World:
-    """A World of zeroed arrays for ``batch_size`` days of up to N drivers and K bookings; M is ``max_bookings``."""
-    matrix = (batch_size, num_drivers + 2 * num_bookings, num_bookings) if has_matrix else (batch_size, 1, 1)
-    # Events: depart, pickup, drop-off for a booking; depart, abandon, drop-out for a driver who drops out.
-    num_events = 3 * num_bookings + 3 * num_drivers
-    return World(
-        rules=rules,
-        clocks=np.zeros(batch_size, CLOCK),
-        drivers=np.zeros((batch_size, num_drivers), DRIVER),
-        bookings=np.zeros((batch_size, num_bookings), BOOKING),
-        plans=np.full((batch_size, num_drivers, int(rules["max_trips"][0])), NO_BOOKING, np.int32),
-        speeds=np.ones((batch_size, 24)),
-        km=np.zeros(matrix, np.float32),
-        work=np.zeros(matrix, np.float32),
-        touched=np.zeros((batch_size, num_bookings), np.int32),
-        events=np.zeros((batch_size, num_events), EVENT),
-        slots=np.full((batch_size, max_bookings), NO_BOOKING, np.int32),
-        rivalries=np.zeros((batch_size, max_bookings), RIVALRY),
-        pairs=np.zeros((batch_size, num_drivers, max_bookings), PAIR),
-        open_rows=np.full((batch_size, num_bookings), NO_BOOKING, np.int32),
-    )
-
-
-def write_day(world: World, b: int, day: Day, center: tuple[float, float]) -> None:
-    """
-    Write the given part of ``day`` into row ``b``; the world must be large enough (``fits``).
-
-    ``center`` [deg lat, deg lon] is the origin of the plane that observations use.
-    """
-    fill_bookings(day, world.bookings[b], *center)
-    fill_drivers(day, world.drivers[b], *center)
-    fill_clock(day, world.clocks[b : b + 1], world.speeds[b])
-    if day.travel.has_matrix:
-        world.km[b], world.work[b] = matrices(day, world.drivers.shape[1], world.bookings.shape[1])
-
-
-@jit
-def start_day(world: World, b, rates, day_key):
-    """Draw the disturbances and open the day that was written into row ``b``."""
-    world = borrow(world)
-    draw_disturbances(world, b, rates[0], day_key)
-    open_day(world, b)
+from envs.days.day import Day
+from envs.days.loading import write_day
+from envs.world.clock import forget_touched, tick
+from envs.world.disturbances import DISTURBANCES
+from envs.world.orders import allocate_world, assign, default_rules, start_day, unassign
+from envs.world.plans import best_insertion, evaluate_insertion, has_room
+from envs.world.records import BookingState
 
 
 @dataclass(frozen=True)
@@ -102,24 +24,6 @@ class Outcome:
     lateness_min: float
     deadhead_km: float
     position: int
-
-
-@jit
-def _assign(world: World, b, n, k, position):
-    world = borrow(world)
-    remove_open(world, b, index_of_open(world, b, k))
-    insert_trip(world, b, n, k, position)
-    world.clocks[b].plan_news = 1
-
-
-@jit
-def _unassign(world: World, b, k):
-    world = borrow(world)
-    n = world.bookings[b, k].driver
-    remove_trip(world, b, n, position_in_plan(world, b, n, k))
-    add_open(world, b, k)
-    world.clocks[b].num_unassigned += 1
-    world.clocks[b].plan_news = 1
 
 
 class Simulator:
@@ -194,7 +98,7 @@ class Simulator:
                 f"{where}: driver '{driver_id}' would come more than {limit:g} min late to a pickup of the plan, "
                 "or end after the shift."
             )
-        _assign(self.world, row, n, k, position)
+        assign(self.world, row, n, k, position)
         latest = float(self.world.bookings["latest_pickup_min"][row, k])
         return Outcome(pickup_min, max(0.0, pickup_min - latest), deadhead_km, position)
 
@@ -207,7 +111,7 @@ class Simulator:
         state = BookingState(self.world.bookings["state"][row, k])
         if state != BookingState.PLANNED:
             raise ValueError(f"{where}: is {state.name.lower()}, only a trip not begun can be unassigned.")
-        _unassign(self.world, row, k)
+        unassign(self.world, row, k)
 
     def advance(self, num_ticks: int = 1, row: int = 0) -> None:
         """Move the clock of a row by ``num_ticks`` ticks; a day that is over stays as it is."""

@@ -13,9 +13,9 @@ import numpy.typing as npt
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
 from envs.batch import DispatchBatch
-from envs.day import Day
-from envs.dispatch_env import DayStream
-from envs.scenario import Scenario
+from envs.days.day import Day
+from envs.days.scenario import Scenario
+from envs.days.stream import DayStream
 
 NUM_BUFFERS = 3  # sets of observation arrays that take turns
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from baselines.bound import upper_bound
 from baselines.hindsight import CACHE_DIR, SIGN, Planner, hindsight, store
-from envs.scenario import Scenario
+from envs.days.scenario import Scenario
 from evaluation.runner import Case, Played
 from evaluation.statistics import holm, paired_difference
 

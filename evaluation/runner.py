@@ -15,11 +15,11 @@ import numpy.typing as npt
 from baselines.hindsight import routes_driven
 from baselines.policy import plans_left_alone
 from envs.batch import DispatchBatch
-from envs.day import Day
-from envs.decisions import step_days
+from envs.days.day import Day
+from envs.days.scenario import Scenario
 from envs.kpis import KPI_NAMES, episode_kpis
-from envs.records import World
-from envs.scenario import Scenario
+from envs.world.decisions import step_days
+from envs.world.records import World
 
 MAX_ROWS = 256  # days side by side: enough to make Python's share small
 MARGIN = "margin_chf"  # name under which the operating margin joins the KPIs

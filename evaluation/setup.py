@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from envs.scenario import Scenario
+from envs.days.scenario import Scenario
 from evaluation.runner import Case
 
 DEFAULT_SCENARIOS = {"Dispatch-v0": "short_shift", "DispatchDay-v0": "operating_day"}
@@ -104,7 +104,7 @@ def cases_from_folders(folders: Sequence[str], days: str | None, scenario: Scena
     SetupError
         When a folder does not exist, can't be read, or has none of the days.
     """
-    from envs.files import read_days
+    from envs.days.files import read_days
 
     wanted = None if days is None else set(parse_days(days))
     max_lateness_min = float(scenario.rules_record()["max_lateness_min"][0])

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from envs.records import Leg
+from envs.world.records import Leg
 from reward.limits import PRIORITIES, break_even_lateness_min
 from reward.payer import RewardFunction
 from reward.weights import WEIGHTS, Entry

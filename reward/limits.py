@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from itertools import product
 
-from envs.records import Leg
+from envs.world.records import Leg
 from reward.log_terms import lost_terms, trip_terms
 from reward.weights import Weights
 

@@ -11,7 +11,7 @@ import math
 import statistics
 from collections.abc import Mapping
 
-from envs.records import EventKind, Leg, World
+from envs.world.records import EventKind, Leg, World
 from reward.terms import ROUNDING_KM, ROUNDING_MIN, TERM_NAMES
 from reward.weights import Weights
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from envs.records import World
+from envs.world.records import World
 from reward.limits import check_losing_never_pays, pair_bound
 from reward.prices import SCORE_BOUND, PairPrices
 from reward.terms import TERM_NAMES, TRIP_TERMS, pay_rows, price_rows

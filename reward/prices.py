@@ -12,8 +12,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from envs.compiled import jit
-from envs.records import NO_BOOKING, World
+from envs.world.compiled import jit
+from envs.world.records import NO_BOOKING, World
 
 PRICES = np.dtype(
     [

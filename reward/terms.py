@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.borrowed import borrow
-from envs.compiled import inlined, jit
-from envs.plans import project_insertion
-from envs.records import NO_BOOKING, BookingState, EventKind, Leg
+from envs.world.borrowed import borrow
+from envs.world.compiled import inlined, jit
+from envs.world.plans import project_insertion
+from envs.world.records import NO_BOOKING, BookingState, EventKind, Leg
 
 TRIP_TERMS = (
     "assigned",

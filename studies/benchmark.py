@@ -49,7 +49,7 @@ from baselines.kernels import random_pairs
 from baselines.replanners import Replanner
 from baselines.solvers import is_installed
 from envs import DispatchBatch, Scenario
-from envs.scenario import generate_day
+from envs.days.scenario import generate_day
 from envs.vec_env import DispatchVecEnv
 from reward import RewardFunction, RewardV2
 from studies import minute

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from baselines import make_rules, tuned_settings
-from envs.scenario import Scenario
+from envs.days.scenario import Scenario
 from evaluation.runner import Case, play
 from evaluation.setup import SetupError, cases_from_folders, make_scenario
 from evaluation.statistics import paired_difference
@@ -80,7 +80,7 @@ def make_folders(trips: Path, announce_seeds: Sequence[int], data: Path) -> list
     folders = []
     for seed in announce_seeds:
         folder = data / f"seed{seed}"
-        convert = [sys.executable, "-m", "envs.paratransit", str(trips), "--output", str(folder)]
+        convert = [sys.executable, "-m", "envs.days.paratransit", str(trips), "--output", str(folder)]
         subprocess.run([*convert, "--announce-seed", str(seed), "--drivers", *map(str, FLEETS)], cwd=ROOT, check=True)
         folders += [str(ROOT / folder / f"drivers-{fleet}") for fleet in FLEETS]
     return folders

@@ -123,7 +123,7 @@ def real_parts(args: argparse.Namespace) -> list[Part]:
     for seed in args.announce_seeds:
         folder = args.data / f"announced-{seed}"
         if not all((folder / f"drivers-{fleet}").is_dir() for fleet in args.fleets):
-            convert = [sys.executable, "-m", "envs.paratransit", str(args.trips), "--output", str(folder)]
+            convert = [sys.executable, "-m", "envs.days.paratransit", str(args.trips), "--output", str(folder)]
             convert += ["--announce-seed", str(seed), "--drivers", *map(str, args.fleets)]
             subprocess.run(convert, cwd=ROOT, check=True)
     parts = []

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from envs import Scenario
-from envs.day import Day
+from envs.days.day import Day
 from envs.observation import NUM_BOOKING_FEATURES, NUM_CLOCK_FEATURES, NUM_DRIVER_FEATURES, NUM_PAIR_FEATURES
-from envs.travel_kernel import EARTH_RADIUS_KM
+from envs.world.travel import EARTH_RADIUS_KM
 
 EPSILON_MIN = 1e-6
 KM_PER_DEG = EARTH_RADIUS_KM * math.pi / 180.0

@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f"--agents: with --max-lateness-min only {', '.join(LATE_AGENTS)} can be trained.")
 
     for draw in sorted({*REPORT_DRAWS, *(() if args.models else TRAINING_DRAWS)}):
-        convert = [sys.executable, "-m", "envs.paratransit", str(args.trips), "--announce-seed", str(draw)]
+        convert = [sys.executable, "-m", "envs.days.paratransit", str(args.trips), "--announce-seed", str(draw)]
         convert += ["--output", str(days_folder(args.data, draw)), "--drivers", *map(str, FLEETS)]
         subprocess.run(convert, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     models = [Path(model) for model in args.models]

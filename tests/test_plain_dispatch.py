@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from envs import DispatchBatch, Scenario
-from envs.scenario import generate_day
+from envs.days.scenario import generate_day
 from studies.plain_dispatch import PlainDispatch
 
 LARGER = {"num_drivers": 8, "max_bookings": 12, "num_initial": [12, 20], "num_more": [3, 6]}

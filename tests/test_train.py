@@ -63,8 +63,8 @@ def test_custom_weights_train_under_their_own_name(tmp_path):
 @pytest.fixture
 def day_folder(tmp_path):
     """Four small made-up service days as converted files."""
-    from envs.files import write_day
-    from envs.scenario import Scenario, generate_day
+    from envs.days.files import write_day
+    from envs.days.scenario import Scenario, generate_day
 
     folder = tmp_path / "days"
     folder.mkdir()

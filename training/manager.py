@@ -181,7 +181,7 @@ class DispatchManager(ExperimentManager):
     def _tuned(self, hyperparams: dict[str, Any]) -> dict[str, dict[str, float]]:
         """Tuned settings by rule for the environment and reward of these hyperparameters."""
         from baselines import tuned_settings
-        from envs.scenario import Scenario
+        from envs.days.scenario import Scenario
         from evaluation.setup import usual_objective
 
         kwargs = {**gym.spec(self.env_name.gym_id).kwargs, **(hyperparams.get("env_kwargs") or {}), **self.env_kwargs}

@@ -33,7 +33,7 @@ def read_day_lists(
     """
     if not folders:
         return None, None
-    from envs.files import read_days
+    from envs.days.files import read_days
 
     wanted = {"--train-days": parse_day_ranges(train_days), "--eval-days": parse_day_ranges(eval_days)}
     both = sorted(set(wanted["--train-days"]) & set(wanted["--eval-days"]))

@@ -12,7 +12,7 @@ from baselines import planning
 from baselines.bound import BoundSearch, TooManyLabelsError, is_beyond, upper_bound
 from baselines.hindsight import Planner, hindsight
 from baselines.replanners import ReplanSearch
-from envs.scenario import Scenario
+from envs.days.scenario import Scenario
 from evaluation.gap import make_reference
 from evaluation.runner import Case, play
 from evaluation.setup import generated_cases

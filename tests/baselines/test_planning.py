@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from baselines import planning
 from baselines.replanners import load, make_objective, make_search
-from envs.simulator import Simulator, default_rules
+from envs.simulator import Simulator
+from envs.world.orders import default_rules
 from reward.weights import WEIGHTS_DTYPE
 from tests.envs.line import booking, driver, line_day
 

@@ -11,9 +11,9 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 import envs  # noqa: F401 - registers the environments
 from baselines import RULE_NAMES, RULES, make_rules, rule_class
-from envs.records import BookingState
-from envs.scenario import Scenario
+from envs.days.scenario import Scenario
 from envs.vec_env import DispatchVecEnv
+from envs.world.records import BookingState
 from evaluation.runner import play
 from evaluation.setup import generated_cases
 from reward import RewardV2

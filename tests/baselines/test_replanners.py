@@ -9,8 +9,8 @@ import pytest
 import envs  # noqa: F401 - registers the environments
 from baselines import REPLANNERS, make_rules, rule_class, solvers
 from baselines.replanners import Replanner, ReplanSearch, make_objective
-from envs.records import BookingState
-from envs.scenario import Scenario
+from envs.days.scenario import Scenario
+from envs.world.records import BookingState
 from evaluation.runner import Arena, Case, play
 from evaluation.setup import generated_cases
 from reward import RewardV2

@@ -25,7 +25,7 @@ from baselines.rules import (
     RegretInsertionJustInTime,
     WaitForEver,
 )
-from envs.records import NEVER
+from envs.world.records import NEVER
 from tests.evaluation.worlds import empty_world
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from envs.day import Booking, Day, Driver
-from envs.travel import HourlyTravel
-from envs.travel_kernel import EARTH_RADIUS_KM
+from envs.days.day import Booking, Day, Driver
+from envs.days.travel import HourlyTravel
+from envs.world.travel import EARTH_RADIUS_KM
 
 DEG_PER_KM = 180.0 / (math.pi * EARTH_RADIUS_KM)
 OPEN, CLOSE = 480.0, 720.0  # 08:00-12:00

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envs import DispatchBatch, Scenario
-from envs.records import NO_BOOKING, BookingState, EventKind
+from envs.world.records import NO_BOOKING, BookingState, EventKind
 from tests.envs.line import booking, driver, line_day
 
 FINAL = {BookingState.SERVED, BookingState.EXPIRED, BookingState.CANCELLED, BookingState.NO_SHOW}

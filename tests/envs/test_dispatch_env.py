@@ -12,7 +12,7 @@ from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
 import envs  # noqa: F401 - registers the ids
 from envs import DispatchEnv
-from envs.dispatch_env import DayStream
+from envs.days.stream import DayStream
 from envs.vec_env import DispatchVecEnv
 from reward import RewardFunction, RewardV1, RewardV2, RewardV3
 

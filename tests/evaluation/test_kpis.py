@@ -8,7 +8,7 @@ import time
 import pytest
 
 from envs.kpis import KPI_NAMES, episode_kpis
-from envs.records import EventKind, Leg
+from envs.world.records import EventKind, Leg
 from tests.evaluation.worlds import empty_world, log
 
 DEPART, PICKUP, DROPOFF, EXPIRE = EventKind.DEPART, EventKind.PICKUP, EventKind.DROPOFF, EventKind.EXPIRE

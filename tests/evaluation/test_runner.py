@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from baselines import make_rules
-from envs.scenario import Scenario
+from envs.days.scenario import Scenario
 from evaluation.runner import MAX_ROWS, Arena, num_rows_for, play
 from evaluation.setup import (
     SetupError,

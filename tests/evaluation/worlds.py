@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.records import (
+from envs.world.records import (
     BOOKING,
     CLOCK,
     DRIVER,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from envs.records import Leg
+from envs.world.records import Leg
 from reward import RewardFunction, describe, load_weights
 from reward.__main__ import main
 from reward.limits import PRIORITIES, break_even_lateness_min

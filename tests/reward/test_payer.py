@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from envs.day import Day
-from envs.records import BookingState, Leg
+from envs.days.day import Day
+from envs.world.records import BookingState, Leg
 from reward import TERM_NAMES, TRIP_TERMS, VERSIONS, RewardFunction, episode_terms
 from tests.reward.worlds import LineBatch, booking, driver, line_day
 

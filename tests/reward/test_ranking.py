@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envs.batch import DispatchBatch
-from envs.records import BookingState, Leg
-from envs.scenario import Scenario
+from envs.days.scenario import Scenario
+from envs.world.records import BookingState, Leg
 from reward import VERSIONS, RewardFunction, episode_terms, load_weights
 from reward.log_terms import lost_terms, trip_terms
 from reward.terms import TERM_NAMES

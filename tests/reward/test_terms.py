@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from envs.records import BOOKING, BookingState, Leg
+from envs.world.records import BOOKING, BookingState, Leg
 from reward import TERM_NAMES, TRIP_TERMS, RewardFunction, load_weights
 from reward.terms import booking_terms
 from tests.reward.worlds import LineBatch, booking, driver, line_day

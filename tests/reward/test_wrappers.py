@@ -11,8 +11,8 @@ import pytest
 from stable_baselines3.common.env_checker import check_env
 
 from envs.batch import DispatchBatch
+from envs.days.scenario import Scenario
 from envs.dispatch_env import DispatchEnv
-from envs.scenario import Scenario
 from reward import TERM_NAMES, RewardFunction, RewardV1, RewardV2, RewardV3, RewardWrapper, episode_terms
 
 WRAPPERS = {"v1": RewardV1, "v2": RewardV2, "v3": RewardV3}

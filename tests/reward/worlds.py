@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from envs.day import Booking, Day, Driver
-from envs.decisions import step_days, to_next_decision
-from envs.disturbances import DISTURBANCES
-from envs.records import World
-from envs.simulator import allocate_world, default_rules, start_day, write_day
-from envs.travel import HourlyTravel
-from envs.travel_kernel import EARTH_RADIUS_KM
+from envs.days.day import Booking, Day, Driver
+from envs.days.loading import write_day
+from envs.days.travel import HourlyTravel
+from envs.world.decisions import step_days, to_next_decision
+from envs.world.disturbances import DISTURBANCES
+from envs.world.orders import allocate_world, default_rules, start_day
+from envs.world.records import World
+from envs.world.travel import EARTH_RADIUS_KM
 
 SPEED_KMH = 30.0  # half a kilometre a minute
 OPEN_MIN, CLOSE_MIN = 480.0, 600.0  # 08:00-10:00

@@ -1,0 +1,27 @@
+"""Kinds of draws (``envs.world.draws``) as plain numbers; a new one goes to the end, or every day changes."""
+
+NUM_DRIVERS = 0
+LOAD = 1
+INITIAL = 2
+ARRIVES = 3
+MORE = 4
+PRIORITY = 5
+WINDOW = 6
+PICKUP_LAT = 7
+PICKUP_LON = 8
+DROPOFF_LAT = 9
+DROPOFF_LON = 10
+NUM_TRIPS = 11
+IS_ROUND_TRIP = 12
+PEAK = 13
+SCHEDULED = 14
+RETURN_GAP = 15
+LENGTH = 16
+DIRECTION = 17
+MIDDLE_EAST = 18
+MIDDLE_NORTH = 19
+KNOWN = 20
+AHEAD = 21
+WHEELCHAIR = 22
+START_EAST = 23
+START_NORTH = 24

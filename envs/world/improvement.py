@@ -1,0 +1,200 @@
+"""
+Compiled plan improvement: the trips not begun are placed anew, largest regret first, then relocated and swapped.
+
+The rebuilt plans replace the old ones only when every trip found a place and the cost (driving minutes +
+insertion_lateness_weight x lateness) fell; otherwise the old plans are kept and only relocated and swapped, moves that
+are taken one by one when they save. Regret insertion: Potvin and Rousseau (1993); relocate and exchange: Savelsbergh
+(1992).
+
+With ``improvement_moves`` that is followed by so many rounds of ruin and recreate (``ruin_recreate``), which also keep
+room for bookings to come. With ``improvement_lost_min`` these may bring in open bookings that fit nowhere any more,
+and give promised ones back.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from envs.world.borrowed import borrow
+from envs.world.compiled import jit
+from envs.world.plans import (
+    EPSILON_MIN,
+    add_open,
+    best_insertion,
+    cheapest_driver,
+    index_of_open,
+    insert_trip,
+    note_plans,
+    plan_cost,
+    remove_open,
+    remove_trip,
+    restore_plans,
+    total_cost,
+)
+from envs.world.records import NEVER, NO_BOOKING, NO_DRIVER, BookingState, World
+from envs.world.ruin_recreate import ruin_and_recreate
+
+MAX_SWEEPS = 10  # of the local search; trials on real days ended after 2 to 4
+_PLANNED = int(BookingState.PLANNED)
+
+
+@jit
+def _rebuild(world: World, b, trips):
+    """Empty all plans and place ``trips`` anew, largest regret first; False when one found no place."""
+    num_drivers = world.clocks[b].num_drivers
+    for n in range(num_drivers):
+        world.drivers[b, n].plan_len = 0
+    num_trips = len(trips)
+    costs = np.empty((num_trips, num_drivers))
+    positions = np.empty((num_trips, num_drivers), np.int32)
+    placed = np.zeros(num_trips, np.bool_)
+    for t in range(num_trips):
+        for n in range(num_drivers):
+            insertion = best_insertion(world, b, n, trips[t])
+            costs[t, n], positions[t, n] = insertion[0], insertion[1]
+    for _ in range(num_trips):
+        chosen, chosen_driver, largest_regret, chosen_cost = -1, -1, -1.0, NEVER
+        for t in range(num_trips):
+            if placed[t]:
+                continue
+            first, second, driver = NEVER, NEVER, -1
+            for n in range(num_drivers):
+                cost = costs[t, n]
+                if cost < first:
+                    first, second, driver = cost, first, n
+                elif cost < second:
+                    second = cost
+            if driver < 0:
+                return False
+            regret = second - first
+            if chosen < 0 or regret > largest_regret or (regret == largest_regret and first < chosen_cost):
+                chosen, chosen_driver, largest_regret, chosen_cost = t, driver, regret, first
+        insert_trip(world, b, chosen_driver, trips[chosen], positions[chosen, chosen_driver])
+        placed[chosen] = True
+        for t in range(num_trips):
+            if not placed[t]:
+                insertion = best_insertion(world, b, chosen_driver, trips[t])
+                costs[t, chosen_driver], positions[t, chosen_driver] = insertion[0], insertion[1]
+    return True
+
+
+@jit
+def _relocate(world: World, b):
+    """Move single trips to their cheapest place while that saves; True when one moved."""
+    moved = False
+    for n in range(world.clocks[b].num_drivers):
+        position = 0
+        while position < world.drivers[b, n].plan_len:
+            k = world.plans[b, n, position]
+            before = plan_cost(world, b, n)
+            remove_trip(world, b, n, position)
+            saved = before - plan_cost(world, b, n)
+            cost, driver, place = cheapest_driver(world, b, k)
+            if cost < saved - EPSILON_MIN:
+                insert_trip(world, b, driver, k, place)
+                moved = True
+            else:
+                insert_trip(world, b, n, k, position)
+            position += 1
+    return moved
+
+
+@jit
+def _swap(world: World, b):
+    """Exchange two trips of different drivers, each at its cheapest place, while that saves; True when one did."""
+    moved = False
+    num_drivers = world.clocks[b].num_drivers
+    for n in range(num_drivers):
+        for m in range(n + 1, num_drivers):
+            p = 0
+            while p < world.drivers[b, n].plan_len:
+                q = 0
+                while q < world.drivers[b, m].plan_len and p < world.drivers[b, n].plan_len:
+                    moved |= _try_swap(world, b, n, p, m, q)
+                    q += 1
+                p += 1
+    return moved
+
+
+@jit
+def _try_swap(world: World, b, n, p, m, q):
+    k = world.plans[b, n, p]
+    j = world.plans[b, m, q]
+    before = plan_cost(world, b, n) + plan_cost(world, b, m)
+    remove_trip(world, b, n, p)
+    remove_trip(world, b, m, q)
+    k_to_m = best_insertion(world, b, m, k)
+    if k_to_m[0] < NEVER:
+        j_to_n = best_insertion(world, b, n, j)
+        kept = plan_cost(world, b, n) + plan_cost(world, b, m)
+        if j_to_n[0] < NEVER and kept + k_to_m[0] + j_to_n[0] < before - EPSILON_MIN:
+            insert_trip(world, b, m, k, k_to_m[1])
+            insert_trip(world, b, n, j, j_to_n[1])
+            return True
+    insert_trip(world, b, n, k, p)
+    insert_trip(world, b, m, j, q)
+    return False
+
+
+@jit
+def _stranded(world: World, b):
+    """Rows of the open bookings that fit into no plan as the plans stand."""
+    rows = np.empty(world.clocks[b].num_open, np.int32)
+    num_rows = 0
+    for index in range(world.clocks[b].num_open):
+        k = world.open_rows[b, index]
+        if cheapest_driver(world, b, k)[1] < 0:
+            rows[num_rows] = k
+            num_rows += 1
+    return rows[:num_rows]
+
+
+@jit
+def improve_plans(world: World, b):
+    """
+    Improve the plans of day ``b`` in place; no trip loses its place and, without ``improvement_moves``, no cost rises.
+
+    With ``improvement_moves`` the cost also counts how late trips end, where the drivers' time is short. With
+    ``improvement_lost_min`` a trip may lose its place: the cost then counts those left out. Trips that end up with
+    another driver are counted in ``clocks.num_moved``, those that are open again in ``clocks.num_unassigned``.
+    """
+    world = borrow(world)
+    clock = world.clocks[b]
+    num_drivers = clock.num_drivers
+    num_trips = 0
+    for n in range(num_drivers):
+        num_trips += world.drivers[b, n].plan_len
+    if num_trips == 0:
+        return
+    trips = np.empty(num_trips, np.int32)
+    owners = np.empty(num_trips, np.int32)
+    old_plans, old_lens = np.empty_like(world.plans[b]), np.empty(num_drivers, np.int32)
+    note_plans(world, b, old_plans, old_lens)
+    t = 0
+    for n in range(num_drivers):
+        for p in range(old_lens[n]):
+            trips[t], owners[t] = old_plans[n, p], n
+            t += 1
+    old_cost = total_cost(world, b)
+    if not _rebuild(world, b, trips) or total_cost(world, b) > old_cost - EPSILON_MIN:
+        restore_plans(world, b, old_plans, old_lens)
+    for n in range(num_drivers):
+        world.plans[b, n, world.drivers[b, n].plan_len :] = NO_BOOKING
+    for _ in range(MAX_SWEEPS):
+        if not (_relocate(world, b) | _swap(world, b)):
+            break
+    rules = world.rules[0]
+    lost_min = rules.improvement_lost_min
+    stranded = _stranded(world, b) if lost_min > 0.0 else np.empty(0, np.int32)
+    ruin_and_recreate(world, b, np.concatenate((trips, stranded)), rules.improvement_moves, lost_min)
+    for t in range(num_trips):
+        owner = world.bookings[b, trips[t]].driver
+        if owner == NO_DRIVER:
+            add_open(world, b, trips[t])
+            clock.num_unassigned += 1
+        elif owner != owners[t]:
+            clock.num_moved += 1
+    for k in stranded:
+        if world.bookings[b, k].driver != NO_DRIVER:
+            world.bookings[b, k].state = _PLANNED
+            remove_open(world, b, index_of_open(world, b, k))
