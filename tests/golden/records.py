@@ -23,8 +23,8 @@ import numpy as np
 # All that the records need of the project; when a module moves, this is the one place to follow it.
 import envs  # noqa: F401 - registers the environments
 from baselines.rules import RULE_NAMES, make_rules
-from envs.paratransit import main as convert_published_trips
-from envs.scenario import Scenario
+from envs.days.paratransit import main as convert_published_trips
+from envs.days.scenario import Scenario
 from evaluation.models import TRAINED_AGENTS, ModelPolicy, find_run, load_policy
 from evaluation.runner import Arena, Case, play
 from evaluation.setup import cases_from_folders, generated_cases
