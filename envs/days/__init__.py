@@ -1,0 +1,1 @@
+"""Days: what they are, the files they are read from, the generators that draw them, scenarios and streams of them."""
