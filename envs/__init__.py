@@ -1,26 +1,40 @@
-"""The world of patient-transport dispatch; importing it registers ``Dispatch-v0`` and ``DispatchDay-v0``."""
+"""
+The world of patient-transport dispatch. Importing it registers its environments with Gymnasium.
+
+Also as Gymnasium writes it for packages of others: ``import envs; gym.register_envs(envs)``. The names below are
+imported when they are first asked for, so that ``import envs`` needs Gymnasium alone; Numba, which is most of the
+rest, comes with the first environment.
+"""
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 import gymnasium as gym
 
-from envs.batch import DispatchBatch
-from envs.days.day import Booking, Day, Driver
-from envs.days.scenario import Scenario
-from envs.days.stream import REPORT_DAYS, SELECTION_DAYS, TRAINING_DAYS, DayStream
-from envs.dispatch_env import DispatchEnv
-from envs.simulator import Simulator
+if TYPE_CHECKING:
+    from envs.batch import DispatchBatch
+    from envs.days.day import Booking, Day, Driver
+    from envs.days.scenario import Scenario
+    from envs.days.stream import REPORT_DAYS, SELECTION_DAYS, TRAINING_DAYS, DayStream
+    from envs.dispatch_env import DispatchEnv
+    from envs.simulator import Simulator
 
-# Gymnasium's checks on every step cost more than the step itself; the tests run check_env instead.
-for _id, _scenario in (("Dispatch-v0", "short_shift"), ("DispatchDay-v0", "operating_day")):
-    if _id not in gym.registry:
-        gym.register(
-            _id,
-            entry_point="envs.dispatch_env:DispatchEnv",
-            kwargs={"scenario": _scenario},
-            disable_env_checker=True,
-            order_enforce=False,
-        )
+_HOME = {
+    "DispatchBatch": "envs.batch",
+    "Booking": "envs.days.day",
+    "Day": "envs.days.day",
+    "Driver": "envs.days.day",
+    "Scenario": "envs.days.scenario",
+    "REPORT_DAYS": "envs.days.stream",
+    "SELECTION_DAYS": "envs.days.stream",
+    "TRAINING_DAYS": "envs.days.stream",
+    "DayStream": "envs.days.stream",
+    "DispatchEnv": "envs.dispatch_env",
+    "Simulator": "envs.simulator",
+}
+_SCENARIO_OF = {"Dispatch-v0": "short_shift", "DispatchDay-v0": "operating_day"}
 
 __all__ = [
     "REPORT_DAYS",
@@ -34,4 +48,28 @@ __all__ = [
     "Driver",
     "Scenario",
     "Simulator",
+    "register_envs",
 ]
+
+
+def register_envs() -> None:
+    """Register the environments with Gymnasium; those already registered, by whomever, stay as they are."""
+    for env_id, scenario in _SCENARIO_OF.items():
+        if env_id not in gym.registry:
+            gym.register(
+                env_id,
+                entry_point="envs.dispatch_env:DispatchEnv",
+                kwargs={"scenario": scenario},
+                # Gymnasium's checks on every step cost more than the step itself; the tests run check_env instead.
+                disable_env_checker=True,
+                order_enforce=False,
+            )
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'envs' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+register_envs()
