@@ -22,9 +22,10 @@ from optuna.trial import FrozenTrial
 
 from studies.jobs import ROOT
 from training.search import report, spaces
+from training.search.search import RETEST_SUFFIX
 from training.search.slots import Slots, best_trials
 from training.search.storage import open_storage
-from training.search.study import PRUNERS, RETEST_SUFFIX, make_pruner
+from training.search.study import PRUNERS, make_pruner
 
 SPEED_TRIALS, SPEED_DECISIONS = 8, 20_000  # of the speed check: random and unpruned, so both runs do the same work
 

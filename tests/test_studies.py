@@ -19,7 +19,8 @@ from studies.jobs import ROOT, Job, latest_run, run_all, train_job
 from studies.real_days import FLEETS, markdown, name_of
 from studies.short_shift import AGENTS, PROBLEMS, SEEDS, run_folder, trained_models, training_jobs
 from tests.training.tiny import run as train_run
-from training.settings import check_hyperparams, find_config, parse_day_ranges, read_block
+from training.blocks import check_hyperparams, find_config, read_block
+from training.real_days import parse_day_ranges
 
 
 def touch(path: Path) -> Job:

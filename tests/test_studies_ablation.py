@@ -14,8 +14,8 @@ from envs.vec_env import DispatchVecEnv
 from reward import RewardFunction
 from studies.ablation import BLOCK, Q_LEARNING, VARIANTS, WHOLE, markdown, results, run_folder, training_jobs
 from studies.paired import DayResults
-from train import build_parser
-from training.settings import check_hyperparams, find_config, read_block
+from training.blocks import check_hyperparams, find_config, read_block
+from training.options import build_parser
 
 COLUMNS = ("reward", "service_rate", "late_share_5", "num_infeasible")
 

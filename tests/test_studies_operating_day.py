@@ -11,7 +11,7 @@ from agents.imitation import TeacherSettings
 from studies import operating_day
 from studies.jobs import Job
 from studies.operating_day import Size, markdown, name_of
-from training.settings import check_hyperparams, find_config, read_block
+from training.blocks import check_hyperparams, find_config, read_block
 
 
 def evaluation(rule_margin: float) -> dict:

@@ -23,7 +23,7 @@ from stable_baselines3.common.buffers import DictReplayBuffer, ReplayBuffer
 from stable_baselines3.common.save_util import load_from_pkl, save_to_pkl
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
-from training.settings import SettingsError
+from checked import SettingsError
 
 FOLDER = "checkpoint"
 _MODEL, _BUFFER, _STATE, _NORMALIZE = "model.zip", "replay_buffer.pkl", "state.pkl", "vecnormalize.pkl"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from training.settings import SettingsError, parse_day_ranges
+from checked import SettingsError
 
 
 def read_day_lists(
@@ -66,3 +66,24 @@ def service_day(day: Any) -> int:
     if not numbers:
         raise SettingsError(f"day '{day.label}': its label holds no service day number, such as day_017.")
     return int(numbers[-1])
+
+
+def parse_day_ranges(text: str) -> list[int]:
+    """
+    Service day numbers from ``0-44`` or ``0-9,12,20-29``.
+
+    Raises
+    ------
+    SettingsError
+        When the text is something else, or a range runs backwards.
+    """
+    numbers: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)(?:\s*-\s*(\d+))?\s*", part)
+        if not match:
+            raise SettingsError(f"days '{text}': expected ranges such as 0-44 or 0-9,12; '{part.strip()}' is neither.")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first:
+            raise SettingsError(f"days '{text}': the range {part.strip()} runs backwards.")
+        numbers.extend(range(first, last + 1))
+    return numbers

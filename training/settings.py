@@ -1,248 +1,155 @@
-"""
-What a run is asked to do: the reward, the block of a hyperparameter file, the days; every name checked.
-
-Order of precedence: defaults < YAML < command line.
-"""
+"""What a run is asked to do, resolved and checked: `training.resolve` makes it, ``resolved.yml`` keeps it."""
 
 from __future__ import annotations
 
-import difflib
-import importlib
-import inspect
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import gymnasium as gym
-import yaml
-from rl_zoo3.utils import ALGOS
+from checked import SettingsError
 
 REPO_ROOT = Path(__file__).resolve().parent.parent
-REWARD_VERSIONS = ("v1", "v2", "v3")
-# rl-zoo3's algorithms whose policies take discrete actions and Dict observations, and ours.
-FITTING_ALGOS = ("dqn", "maskable_dqn", "qrdqn", "ppo", "maskable_ppo", "a2c")
-# Keys that rl-zoo3 reads itself; all other keys go to the constructor of the algorithm.
-ZOO_KEYS = (
-    "callback",
-    "env_kwargs",
-    "env_wrapper",
-    "monitor_kwargs",
-    "n_envs",
+# Of a resumed run, these may be given anew; everything else is as it was.
+RESUMABLE = (
     "n_timesteps",
-    "normalize",
-    "policy",
-    "vec_env_wrapper",
+    "progress",
+    "verbose",
+    "device",
+    "num_threads",
+    "checkpoint_freq",
+    "save_freq",
+    "log_interval",
 )
-# Given to every algorithm by the manager, so a YAML may not set them.
-MANAGER_KEYS = ("self", "env", "tensorboard_log", "seed", "verbose", "device", "_init_setup_model")
 
 
-class SettingsError(ValueError):
-    """A setting that can't be used; the message says where, what was expected, what came and what to do."""
-
-
-class Reward(NamedTuple):
-    """A reward as asked for on the command line."""
-
-    name: str  # names the run folder
-    env_wrapper: Any  # the YAML value of `env_wrapper`
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A sentence that helps with a misspelt name: the nearest known one, or all of them."""
-    known = sorted(known)
-    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    return f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(known)}."
-
-
-def find_reward(asked: str) -> Reward:
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
     """
-    The reward named v1, v2 or v3, or described by a YAML file of weights.
+    Everything that decides what a run does. Order of precedence: defaults < YAML < command line.
+
+    The defaults here are the command line's, too; what they mean is told by ``train.py --help``.
+
+    Attributes
+    ----------
+    hyperparams
+        The block of the hyperparameter file with everything put in: the command line's changes, the reward's wrapper,
+        tuned numbers.
+    env_kwargs
+        Of every environment of the run.
+    eval_env_kwargs
+        Put over them for evaluations.
+    log_folder
+        Where ``<algo>/<env>_<n>`` is made; below ``log_root``, the folder that was asked for.
+    resume
+        The folder of the run that goes on; None: a new one.
+    """
+
+    # the problem and the algorithm
+    algo: str
+    env: str
+    n_timesteps: int
+    hyperparams: Mapping[str, Any]
+    reward: str | None = None  # as asked for; None: whatever the block wraps the environment with
+    block: str = "default"
+    config_file: str = ""
+    seed: int = 0
+    env_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    eval_env_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    days_from: Sequence[str] | None = None
+    train_days: str = "0-44"
+    eval_days: str = "45-59"
+    gym_packages: Sequence[str] = ()
+    # how
+    vec_env: str = "dummy"
+    num_threads: int = 1
+    device: str = "auto"
+    trained_agent: str = ""
+    resume: str | None = None
+    # what is kept and shown
+    log_folder: str = "logs"
+    log_root: str = "logs"
+    tensorboard_log: str = ""
+    is_tensorboard_on: bool = True
+    eval_freq: int = 0
+    eval_episodes: int = 20
+    n_eval_envs: int = 1
+    checkpoint_freq: int = 0
+    save_freq: int = -1
+    save_replay_buffer: bool = True
+    log_interval: int = -1
+    progress: bool = False
+    verbose: int = 1
+    uuid: bool = False
+
+    @property
+    def env_name(self) -> str:
+        """The environment's id as a folder's name; rl-zoo3's way."""
+        from huggingface_sb3 import EnvironmentName
+
+        return str(EnvironmentName(self.env))
+
+    @property
+    def is_batched(self) -> bool:
+        """Whether training runs on the native batch."""
+        return self.vec_env == "batched"
+
+    @property
+    def all_eval_env_kwargs(self) -> dict[str, Any]:
+        """Keyword arguments of an evaluation environment, its days apart."""
+        shared = {key: value for key, value in self.env_kwargs.items() if key != "days"}
+        return {**shared, **self.eval_env_kwargs}
+
+    def to_resolved(self) -> dict[str, Any]:
+        """The content of ``resolved.yml``; ``from_resolved`` gives equal settings."""
+        top = {name: getattr(self, name) for name in _TOP}
+        args = {name: getattr(self, name) for name in (*_OPTIONS, "eval_env_kwargs")}
+        return {**top, "eval_env_kwargs": self.all_eval_env_kwargs, "hyperparams": dict(self.hyperparams), "args": args}
+
+    @classmethod
+    def from_resolved(cls, content: Mapping[str, Any], **changes: Any) -> RunSettings:
+        """The settings of a run from its ``resolved.yml``, of this version or an older one, with some replaced."""
+        args = content["args"]
+        values = {name: content[name] for name in (*_TOP, "hyperparams")}
+        values |= {name: args[name] for name in _OPTIONS if name in args}
+        values["eval_env_kwargs"] = args.get("eval_env_kwargs") or {}
+        return cls(**{**values, **changes})
+
+    def to_args(self) -> dict[str, Any]:
+        """The content of rl-zoo3's ``args.yml``, from which its ``enjoy`` takes the environment's settings."""
+        named = {"algo": self.algo, "env": self.env, "seed": self.seed, "n_timesteps": self.n_timesteps}
+        named |= {"reward": self.reward, "conf_file": self.config_file, "env_kwargs": dict(self.env_kwargs) or None}
+        named["eval_env_kwargs"] = dict(self.eval_env_kwargs) or None
+        return dict(sorted({**{name: getattr(self, name) for name in _OPTIONS}, **named}.items()))
+
+
+_TOP = ("reward", "algo", "env", "block", "config_file", "seed", "n_timesteps", "env_kwargs")
+_OPTIONS = tuple(
+    each.name for each in fields(RunSettings) if each.name not in (*_TOP, "eval_env_kwargs", "hyperparams", "resume")
+)
+
+
+def check_resumable(resume: str, given: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
+    """
+    Refuse options beside ``--resume`` that would make it another run.
+
+    Parameters
+    ----------
+    given
+        Options that stand on the command line.
+    saved
+        ``args`` of the run's ``resolved.yml``.
 
     Raises
     ------
     SettingsError
-        When it is neither a known version nor a file.
+        Naming the option and those that may change.
     """
-    if asked in REWARD_VERSIONS:
-        return Reward(asked, f"reward.Reward{asked.upper()}")
-    path = Path(asked)
-    if path.suffix in {".yml", ".yaml"}:
-        if not path.is_file():
-            raise SettingsError(f"--reward {asked}: there is no such file of weights.")
-        return Reward(path.stem, {"reward.RewardWrapper": {"version": str(path.resolve())}})
-    raise SettingsError(
-        f"--reward {asked}: expected {', '.join(REWARD_VERSIONS)} or the path of a YAML file of weights. "
-        + nearest(asked, REWARD_VERSIONS)
-    )
-
-
-def reward_of_wrapper(entry: Any) -> tuple[str, Any, Any]:
-    """Version (or file), changed weights and prices behind a YAML value of ``env_wrapper``; None where not given."""
-    name, kwargs = next(iter(entry.items())) if isinstance(entry, dict) else (entry, {})
-    match = re.fullmatch(r"reward\.Reward(V\d+|Wrapper)", str(name))
-    if not match:
+    changed = [name for name in given if name not in (*RESUMABLE, "resume") and given[name] != saved.get(name)]
+    if changed:
+        option = "--" + changed[0].replace("_", "-")
+        allowed = ", ".join("--" + name.replace("_", "-") for name in RESUMABLE)
         raise SettingsError(
-            f"--vec-env batched: env_wrapper '{name}' is no reward of this project, and the batch takes no other "
-            "wrapper. Use --vec-env dummy."
+            f"--resume {resume}: {option} would make it another run. Leave it out, or start anew. "
+            f"May change: {allowed}."
         )
-    version = kwargs.get("version", "v2") if match[1] == "Wrapper" else match[1].lower()
-    return version, kwargs.get("weights"), kwargs.get("prices")
-
-
-def prices_of_wrapper(entry: Any) -> Any:
-    """The prices in a YAML value of ``env_wrapper``, whatever it wraps with; None without."""
-    kwargs = next(iter(entry.values())) if isinstance(entry, dict) and entry else None
-    return kwargs.get("prices") if isinstance(kwargs, dict) else None
-
-
-def with_prices(entry: Any, prices: Any) -> Any:
-    """The YAML value ``entry`` of ``env_wrapper`` with these prices; unchanged for None."""
-    if prices is None:
-        return entry
-    name, kwargs = next(iter(entry.items())) if isinstance(entry, dict) else (entry, {})
-    return {name: {**kwargs, "prices": prices}}
-
-
-def find_config(reward_name: str, algo: str, root: Path = REPO_ROOT) -> Path:
-    """
-    ``hyperparams/<reward>/<algo>.yml``; a reward without a file of its own borrows v2's.
-
-    A custom reward, or V3, is trained with the settings found for V2 until a file of its own is written: the settings
-    belong to the algorithm, and the wrapper is put in by ``--reward``.
-    """
-    own = root / "hyperparams" / reward_name / f"{algo}.yml"
-    borrowed = root / "hyperparams" / "v2" / f"{algo}.yml"
-    for path in (own, borrowed):
-        if path.is_file():
-            return path
-    raise SettingsError(
-        f"no hyperparameters for {algo} under reward {reward_name}: neither hyperparams/{reward_name}/{algo}.yml "
-        f"nor hyperparams/v2/{algo}.yml exists. Write one, or name another file with -conf."
-    )
-
-
-def check_algo(algo: str) -> None:
-    """Refuse the algorithms of rl-zoo3 that can't work on these environments, with the reason."""
-    if algo not in FITTING_ALGOS:
-        raise SettingsError(
-            f"--algo {algo} does not fit: the actions are discrete and the observation is a Dict. "
-            f"Choose one of {', '.join(a for a in FITTING_ALGOS if a in ALGOS)}."
-        )
-    if algo not in ALGOS:
-        raise SettingsError(
-            f"--algo {algo} is not installed. Choose one of {', '.join(a for a in FITTING_ALGOS if a in ALGOS)}."
-        )
-
-
-def known_keys(algo: str) -> set[str]:
-    """Every key that a hyperparameter block of this algorithm may hold."""
-    keys: set[str] = set(ZOO_KEYS)
-    for cls in ALGOS[algo].__mro__:
-        if "__init__" not in vars(cls):
-            continue
-        parameters = inspect.signature(vars(cls)["__init__"]).parameters.values()
-        keys.update(p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD))
-        # a constructor that forwards **kwargs also takes what its base class takes
-        if all(p.kind is not p.VAR_KEYWORD for p in parameters):
-            break
-    return keys - set(MANAGER_KEYS)
-
-
-def check_hyperparams(hyperparams: Mapping[str, Any], algo: str, where: str) -> None:
-    """
-    Fail on an unknown key, on Python hidden in text and on a number that YAML read as text.
-
-    Raises
-    ------
-    SettingsError
-        Naming the place, the key and what to write instead.
-    """
-    known = known_keys(algo)
-    for key, value in hyperparams.items():
-        if key not in known:
-            raise SettingsError(f"{where}: unknown key '{key}' for {algo}. {nearest(key, known)}")
-        if isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value):
-            raise SettingsError(
-                f"{where}: '{key}: {value}' is text to YAML, not a number. Write it with a point: 1.0e-4."
-            )
-        if key in {"policy_kwargs", "replay_buffer_kwargs", "monitor_kwargs", "normalize"} and isinstance(value, str):
-            raise SettingsError(
-                f"{where}: '{key}' is text ({value!r}); expected a mapping. Python code in YAML is not evaluated."
-            )
-    if "n_timesteps" not in hyperparams:
-        raise SettingsError(f"{where}: 'n_timesteps' is missing. Add the number of decisions to train for.")
-
-
-def read_block(path: str | Path, block: str, fall_back: bool = True) -> tuple[str, dict[str, Any]]:
-    """
-    One block of a hyperparameter file, and its name: the one asked for, else ``default`` where that is allowed.
-
-    Keys that start with a dot hold shared values (YAML anchors) and are no blocks.
-    """
-    if not Path(path).is_file():
-        raise SettingsError(f"hyperparameter file {path}: there is no such file.")
-    try:
-        blocks = yaml.safe_load(Path(path).read_text())
-    except yaml.YAMLError as error:
-        raise SettingsError(f"hyperparameter file {path} is not valid YAML: {error}") from error
-    if not isinstance(blocks, dict):
-        raise SettingsError(
-            f"hyperparameter file {path}: expected blocks named after environments, such as 'Dispatch-v0:'."
-        )
-    names = [name for name in blocks if not str(name).startswith(".")]
-    if block not in names and not (fall_back and "default" in names):
-        raise SettingsError(f"hyperparameter file {path}: there is no block '{block}'. {nearest(block, names)}")
-    name = block if block in names else "default"
-    if not isinstance(blocks[name], dict):
-        raise SettingsError(f"hyperparameter file {path}, block '{name}': expected 'key: value' lines.")
-    return name, dict(blocks[name])
-
-
-def import_named_classes(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Replace dotted names (``activation_fn: torch.nn.ReLU``, ``*_class: package.Class``) by what they name."""
-    result = dict(kwargs)
-    for key, value in kwargs.items():
-        if isinstance(value, str) and "." in value and (key == "activation_fn" or key.endswith("_class")):
-            result[key] = import_name(value)
-    return result
-
-
-def import_name(dotted: str) -> Any:
-    """What a dotted name such as ``torch.nn.ReLU`` stands for."""
-    module, _, name = dotted.rpartition(".")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise SettingsError(f"'{dotted}' can't be imported: {error}") from error
-
-
-def env_parameters(env_id: str) -> set[str]:
-    """Names of the keyword arguments that the environment's constructor spells out."""
-    entry_point = gym.spec(env_id).entry_point
-    if isinstance(entry_point, str):
-        module, _, name = entry_point.partition(":")
-        entry_point = getattr(importlib.import_module(module), name)
-    return set(inspect.signature(entry_point).parameters) if callable(entry_point) else set()
-
-
-def parse_day_ranges(text: str) -> list[int]:
-    """
-    Service day numbers from ``0-44`` or ``0-9,12,20-29``.
-
-    Raises
-    ------
-    SettingsError
-        When the text is something else, or a range runs backwards.
-    """
-    numbers: list[int] = []
-    for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d+)(?:\s*-\s*(\d+))?\s*", part)
-        if not match:
-            raise SettingsError(f"days '{text}': expected ranges such as 0-44 or 0-9,12; '{part.strip()}' is neither.")
-        first, last = int(match[1]), int(match[2] or match[1])
-        if last < first:
-            raise SettingsError(f"days '{text}': the range {part.strip()} runs backwards.")
-        numbers.extend(range(first, last + 1))
-    return numbers

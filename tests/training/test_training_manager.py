@@ -16,10 +16,14 @@ import custom_envs  # noqa: F401
 import train
 from agents.maskable_dqn import MaskableDQN
 from baselines import tuned_settings
+from checked import SettingsError
 from envs import DispatchEnv
 from tests.training.tiny import DECISIONS, metrics_of, monitor_returns, run, write_config
-from training.manager import DispatchManager, check_buffer, read_resolved
-from training.settings import REPO_ROOT, SettingsError
+from training.environments import Environments
+from training.recipe import Recipe, check_buffer
+from training.run_folder import read_resolved
+from training.settings import REPO_ROOT, RunSettings
+from training.zoo import ZooManager
 
 
 class Charge(gym.RewardWrapper):
@@ -40,7 +44,7 @@ class CountedDispatch(DispatchEnv):
 
 
 # Not by its name: custom_envs.py may have put ours in its place, depending on what was imported first.
-StockManager = DispatchManager.__bases__[0]
+StockManager = ZooManager.__bases__[0]
 
 
 def trained_by(manager_class: type, folder: Path, **changes) -> Path:
@@ -64,12 +68,12 @@ def trained_by(manager_class: type, folder: Path, **changes) -> Path:
     model, _ = prepared
     manager.learn(model)
     manager.save_trained_model(model)
-    return Path(manager.save_path)
+    return Path(manager.save_path if manager_class is StockManager else manager.run.folder.path)
 
 
 def test_logged_return_is_the_wrapped_one(tmp_path):
     # 24 decisions at -1 each; the stock manager's Monitor sits inside the wrapper and sees the environment's 0
-    folder = trained_by(DispatchManager, tmp_path / "ours", env_kwargs={})
+    folder = trained_by(ZooManager, tmp_path / "ours", env_kwargs={})
     assert monitor_returns(folder) == [-24.0, -24.0]
     assert np.load(folder / "evaluations.npz")["results"].tolist() == [[-24.0, -24.0]] * 2
 
@@ -88,7 +92,7 @@ def _folders(tmp_path):
 
 def test_yaml_env_kwargs_reach_the_evaluation_environment(tmp_path):
     # 2 drivers x 3 slots in the YAML, 5 x 15 by default: an evaluation at the wrong size would fail
-    folder = trained_by(DispatchManager, tmp_path / "ours")
+    folder = trained_by(ZooManager, tmp_path / "ours")
     assert np.load(folder / "evaluations.npz")["results"].shape == (2, 2)
 
 
@@ -116,10 +120,9 @@ def test_training_plays_training_days_and_evaluation_selection_days(tmp_path, mo
 
 @pytest.mark.parametrize("num_envs", [1, 2, 3])
 def test_evaluation_plays_the_first_selection_days_each_once(tmp_path, num_envs):
-    args = argparse.Namespace(log_folder=str(tmp_path))
-    manager = DispatchManager(args, "dqn", "Dispatch-v0", str(tmp_path), n_eval_episodes=7, config="", verbose=0)
-    kwargs = {"days": (1_000_000, 1_000_500)}
-    days = [day for rank in range(num_envs) for day in manager._selection_days(rank, num_envs, kwargs)]
+    settings = RunSettings(algo="dqn", env="Dispatch-v0", n_timesteps=96, hyperparams={}, eval_episodes=7)
+    environments = Environments(settings, Recipe.of({}))
+    days = [day for rank in range(num_envs) for day in environments.selection_days(rank, num_envs)]
     assert days == list(range(1_000_000, 1_000_007))
 
 
@@ -160,14 +163,12 @@ def test_batched_environment_with_scaled_rewards_is_evaluated(tmp_path):
     assert max(abs(e["reward"]) for e in metrics_of(folder)["evaluations"]) > 10.0
 
 
-def test_run_folders_are_numbered_and_claimed_at_once(tmp_path):
+def test_run_folders_are_numbered_and_claimed_at_once(tmp_path, monkeypatch):
     assert run(tmp_path, "-n", "24").relative_to(tmp_path) == Path("logs/v2/dqn/Dispatch-v0_1")
     # a run that started meanwhile has taken number 2 after ours looked it up
-    args = argparse.Namespace(log_folder=str(tmp_path))
-    manager = DispatchManager(args, "dqn", "Dispatch-v0", f"{tmp_path}/logs/v2", config="", verbose=0)
+    monkeypatch.setattr("training.run_folder.get_latest_run_id", lambda *_: 1)
     (tmp_path / "logs/v2/dqn/Dispatch-v0_2").mkdir()
-    manager.create_log_folder()
-    assert manager.save_path.endswith("Dispatch-v0_3")
+    assert run(tmp_path, "-n", "24").name == "Dispatch-v0_3"
 
 
 def test_run_folder_holds_rl_zoo3s_files_and_ours(tmp_path):
@@ -184,7 +185,7 @@ def test_run_folder_holds_rl_zoo3s_files_and_ours(tmp_path):
 
 def test_rl_zoo3s_optimize_runs_our_search(tmp_path):
     config = write_config(tmp_path)
-    manager = DispatchManager(
+    manager = ZooManager(
         argparse.Namespace(objective_days=2, top_k=0),
         "dqn",
         "Dispatch-v0",
@@ -244,7 +245,7 @@ def test_stock_command_still_trains_other_environments(tmp_path):
     config = tmp_path / "cartpole.yml"
     config.write_text("CartPole-v1: {n_timesteps: 64, policy: MlpPolicy, learning_starts: 8}\n")
     args = argparse.Namespace(log_folder=str(tmp_path))
-    manager = DispatchManager(
+    manager = ZooManager(
         args,
         "dqn",
         "CartPole-v1",
@@ -273,7 +274,7 @@ def test_help_shows_defaults(capsys):
 
 def test_buffer_larger_than_half_of_the_memory_is_refused_with_the_size_that_fits(monkeypatch):
     space = gym.spaces.Dict({"pairs": gym.spaces.Box(-1, 1, (100,), np.float32)})
-    monkeypatch.setattr("training.manager.machine_memory", lambda: 1_600_000)
+    monkeypatch.setattr("training.recipe.machine_memory", lambda: 1_600_000)
     # 100 x 4 bytes, twice = 800 bytes a transition; half of the memory holds 1000
     check_buffer(5000, 1000, space)
     with pytest.raises(SettingsError, match="At most 1000 fit"):

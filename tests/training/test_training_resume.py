@@ -15,9 +15,10 @@ import torch as th
 from stable_baselines3 import DQN
 
 import train
+from checked import SettingsError
 from tests.training.tiny import metrics_of, monitor_returns, run, write_config
 from training import checkpoint
-from training.settings import REPO_ROOT, SettingsError
+from training.settings import REPO_ROOT
 
 EPSILON = {"training.callbacks.EpsilonDecayPerEpisode": {"initial": 0.9, "final": 0.1, "factor": 0.9}}
 

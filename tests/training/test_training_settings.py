@@ -8,19 +8,12 @@ import pytest
 import custom_envs  # noqa: F401
 import train
 from baselines import tuned_settings
+from checked import SettingsError
 from tests.training.tiny import TINY_DQN, write_config
-from training.settings import (
-    SettingsError,
-    check_algo,
-    check_hyperparams,
-    env_parameters,
-    find_config,
-    find_reward,
-    known_keys,
-    parse_day_ranges,
-    prices_of_wrapper,
-    read_block,
-)
+from training.blocks import check_algo, check_hyperparams, find_config, known_keys, read_block
+from training.real_days import parse_day_ranges
+from training.resolve import env_parameters, plays_days
+from training.rewards import find_reward, prices_of_wrapper
 
 
 def test_reward_is_a_version_or_a_file_of_weights(tmp_path):
@@ -77,13 +70,14 @@ def test_default_block_serves_environments_without_one_but_no_misspelt_block(tmp
 
 def test_algorithms_for_continuous_actions_are_refused():
     with pytest.raises(SettingsError, match="--algo sac does not fit: the actions are discrete"):
-        check_algo("sac")
-    check_algo("qrdqn")
+        check_algo("sac", plays_days=True)
+    check_algo("qrdqn", plays_days=True)
+    check_algo("sac", plays_days=False)
 
 
 def test_environment_parameters_tell_that_it_plays_days():
     assert {"days", "day_list", "scenario"} <= env_parameters("Dispatch-v0")
-    assert "days" not in env_parameters("CartPole-v1")
+    assert plays_days("Dispatch-v0") and not plays_days("CartPole-v1")
 
 
 def test_day_ranges():

@@ -16,11 +16,11 @@ import yaml
 from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial, TrialState
 
+from checked import SettingsError
 from evaluation.statistics import Interval, bootstrap_mean
+from training.search.search import Search, retest_name
 from training.search.slots import RETRY_OF, SLOT, Slots, best_trials, failure_of
 from training.search.storage import SharedStorage
-from training.search.study import Search, retest_name
-from training.settings import SettingsError
 
 BEST_FILE, PAGE_FILE, TRIALS_FILE = "best_hyperparams.yml", "report.html", "trials.csv"
 CONFIDENCE = 0.95

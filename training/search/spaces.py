@@ -16,7 +16,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from rl_zoo3.utils import ALGOS
 
-from training.settings import SettingsError, nearest
+from checked import SettingsError, nearest
 
 # Part of a study's name: Optuna can't go on with a study whose space has changed.
 SPACE_VERSION = 1

@@ -27,7 +27,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage, _CachedStor
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from training.settings import SettingsError
+from checked import SettingsError
 
 JOURNAL_SUFFIX = ".log"  # rl-zoo3's
 HEARTBEAT_S = 10  # [s] between two signs of life of a trial on a server

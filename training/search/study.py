@@ -6,8 +6,6 @@ Workers fill the slots of a study; then the best settings are trained anew and j
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -15,144 +13,28 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import optuna
+import torch as th
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from envs import SELECTION_DAYS
-from evaluation.runner import Case
+from checked import SettingsError
 from evaluation.statistics import bootstrap_mean
-from training.search import spaces
+from training.registration import register
+from training.search import report, spaces
+from training.search.search import Search, retest_name
 from training.search.slots import SLOT, Slots, Supply, best_trials, failure_of, fill, seed_of
 from training.search.storage import LockLost, SharedStorage, open_storage
 from training.search.trial import Judge, Task, rewards_of_best_rule, train
-from training.settings import SettingsError, reward_of_wrapper
 
 SAMPLERS = ("tpe", "random", "cmaes")
 PRUNERS = ("median", "halving", "hyperband", "none")
-RETEST_SUFFIX = "-retest"  # study of the re-test
 RETEST_SEEDS_FROM = 1_000_000  # slots of a search stay below: a re-test trains with seeds of its own
 MAX_RESTARTS = 10  # of worker processes, for each that was asked for
-# How a search is run; everything else decides what a trial is worth, and all who join a study must agree on it.
-RUN_ONLY = (
-    "storage",
-    "study_name",
-    "n_trials",
-    "n_jobs",
-    "top_k",
-    "retest_seeds",
-    "folder",
-    "device",
-    "num_threads",
-    "days_from",  # lies elsewhere on another machine; its days are compared instead
-)
-
-
-@dataclass(frozen=True)
-class Search:
-    """
-    Everything about a search, in plain data.
-
-    Attributes
-    ----------
-    block
-        The YAML block that the search starts from.
-    n_timesteps
-        Decisions of a trial; the re-test trains for as long as the block says.
-    n_evaluations
-        Times a trial is judged, the last time at its end.
-    objective_days
-        The selection days from the first on that trials are judged on; the re-test plays the others.
-    """
-
-    algo: str
-    env_id: str
-    env_wrapper: Any
-    env_kwargs: dict[str, Any]
-    eval_env_kwargs: dict[str, Any]
-    block: dict[str, Any]
-    n_timesteps: int
-    n_evaluations: int
-    objective_days: int
-    seed: int
-    sampler: str
-    pruner: str
-    n_startup_trials: int
-    days_from: list[str] | None
-    train_days: str
-    eval_days: str
-    storage: str
-    study_name: str
-    n_trials: int
-    n_jobs: int
-    top_k: int
-    retest_seeds: int
-    folder: str
-    device: str
-    num_threads: int
-
-    @property
-    def space(self) -> tuple[spaces.Dimension, ...]:
-        return spaces.find_space(self.algo, self.block)
-
-    @property
-    def reward(self) -> str:
-        """Version or path of the reward."""
-        version, weights, _ = reward_of_wrapper(self.env_wrapper)
-        if weights is not None:
-            raise SettingsError("search: env_wrapper changes single weights. Write them into a file for --reward.")
-        return version
-
-    def identity(self) -> dict[str, Any]:
-        """What everybody who joins the study must have the same."""
-        values = {key: value for key, value in dataclasses.asdict(self).items() if key not in RUN_ONLY}
-        values["scenario_fingerprint"] = self.scenario().fingerprint()
-        values["space_version"] = spaces.SPACE_VERSION
-        if self.days_from:
-            values["days"] = [[case.label for case in cases] for cases in self.days()[1:]]
-        return json.loads(json.dumps(values))
-
-    def scenario(self) -> Any:
-        """The world that agents are judged in."""
-        from evaluation.setup import make_scenario
-
-        kwargs = {**self.env_kwargs, **self.eval_env_kwargs}
-        for key in ("days", "day_list", "in_order", "render_mode"):
-            kwargs.pop(key, None)
-        return make_scenario(self.env_id, kwargs.pop("scenario", None), kwargs)
-
-    def days(self) -> tuple[list[Any] | None, list[Case], list[Case]]:
-        """Training days (None: generated), cases of the objective, cases of the re-test: three sets without overlap."""
-        if not self.days_from:
-            first, end = SELECTION_DAYS.start, SELECTION_DAYS.stop
-            if not 0 < self.objective_days < end - first:
-                raise SettingsError(
-                    f"--objective-days {self.objective_days}: expected 1 to {end - first - 1} of the {end - first} "
-                    "selection days; the others are for the re-test."
-                )
-            cases = [Case(day, str(day), str(day)) for day in range(first, end)]
-            return None, cases[: self.objective_days], cases[self.objective_days :]
-        from training.real_days import read_day_lists, service_day
-
-        training, selection = read_day_lists(self.days_from, self.train_days, self.eval_days)
-        assert selection is not None
-        numbers = sorted({service_day(day) for day in selection})
-        half = set(numbers[: (len(numbers) + 1) // 2])
-        cases = [Case(day, f"{i}/{day.label}", str(service_day(day))) for i, day in enumerate(selection)]
-        objective = [case for case in cases if int(case.cluster) in half]
-        return training, objective, [case for case in cases if int(case.cluster) not in half]
-
-    def task(self) -> Task:
-        return Task(self.algo, self.env_id, self.env_wrapper, self.env_kwargs, self.days()[0], self.device)
-
-    def block_of(self, params: dict[str, Any]) -> dict[str, Any]:
-        """The YAML block with a trial's parameters put in."""
-        return spaces.merge(self.block, spaces.to_settings(params, self.space))
 
 
 def make_sampler(name: str, seed: int, n_startup_trials: int) -> BaseSampler:
@@ -249,20 +131,12 @@ def open_retest_study(search: Search, shared: SharedStorage, study: optuna.Study
     return open_study(search, shared, retest_name(search), describe)
 
 
-def retest_name(search: Search) -> str:
-    """A longer search, or one that re-tests more, has other candidates."""
-    return f"{search.study_name}{RETEST_SUFFIX}-{search.n_trials}-top{search.top_k}"
-
-
 # --- what a worker does -----------------------------------------------------------------------------------------------
 
 
 def work(search: Search, is_retest: bool = False) -> None:
     """Fill slots until the study is full. Runs in as many processes and on as many machines as wanted."""
-    import torch as th
-
-    import custom_envs  # noqa: F401 - registers environments and algorithms
-
+    register(search.gym_packages)
     th.set_num_threads(max(search.num_threads, 1))
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     shared = open_storage(search.storage)
@@ -367,8 +241,6 @@ def run(search: Search, with_plots: bool = True) -> list[str]:
     SettingsError
         When no trial was completed, with the reasons.
     """
-    from training.search import report
-
     shared = open_storage(search.storage)
     study = open_search_study(search, shared)
     rule = study.user_attrs["best_rule"]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import contextlib
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
-from stable_baselines3.common.vec_env import VecEnv
 
 from evaluation.runner import Arena, Case, num_rows_for, play
-from training.manager import DispatchManager
-from training.settings import check_hyperparams
+from training.blocks import check_hyperparams
+from training.environments import Environments
+from training.manager import make_model
+from training.recipe import Recipe
+from training.settings import RunSettings
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -43,52 +42,27 @@ class Task:
     device: str = "auto"
 
 
-class TrialManager(DispatchManager):
+def make_trial_model(task: Task, block: dict[str, Any], seed: int, n_timesteps: int) -> tuple[BaseAlgorithm, Recipe]:
     """
-    Makes the agent of a trial as ``train.py`` makes it from the same YAML block, and leaves no files.
+    The untrained agent that ``train.py`` makes of this block and seed, on its training environment; no files.
 
     The days run side by side in the native batch, which agrees with single environments step by step.
     """
-
-    def __init__(self, task: Task, block: dict[str, Any], seed: int, n_timesteps: int) -> None:
-        args = argparse.Namespace(training_day_list=task.training_days, env_wrapper=task.env_wrapper)
-        super().__init__(
-            args,
-            task.algo,
-            task.env_id,
-            "",
-            env_kwargs=dict(task.env_kwargs),
-            n_timesteps=n_timesteps,
-            seed=seed,
-            verbose=0,
-            vec_env_type="batched",
-            device=task.device,
-        )
-        self._block = block
-
-    def make_model(self) -> BaseAlgorithm:
-        """The untrained agent, on its training environment."""
-        # DispatchManager's own part of this step opens logs, which a trial has none of.
-        with contextlib.redirect_stdout(io.StringIO()):  # rl-zoo3 prints the environment's settings every time
-            prepared = super(DispatchManager, self).setup_experiment()
-        assert prepared is not None
-        return prepared[0]
-
-    def _read_checked_block(self) -> dict[str, Any]:
-        check_hyperparams(self._block, self.algo, "search")
-        return {**self._block, "env_wrapper": self.args.env_wrapper}
-
-    def create_envs(self, n_envs: int, eval_env: bool = False, no_log: bool = False) -> VecEnv:
-        return super().create_envs(n_envs, eval_env, no_log=True)
-
-    def create_log_folder(self) -> None:
-        pass
-
-    def create_callbacks(self) -> None:
-        pass
-
-    def _save_config(self, saved_hyperparams: dict[str, Any]) -> None:
-        pass
+    check_hyperparams(block, task.algo, "search")
+    settings = RunSettings(
+        algo=task.algo,
+        env=task.env_id,
+        hyperparams={**block, "env_wrapper": task.env_wrapper},
+        env_kwargs={**(block.get("env_kwargs") or {}), **task.env_kwargs},
+        n_timesteps=n_timesteps,
+        seed=seed,
+        vec_env="batched",
+        device=task.device,
+        verbose=0,
+    )
+    recipe = Recipe.of(settings.hyperparams)
+    env = Environments(settings, recipe, training_days=task.training_days).training(None)
+    return make_model(settings, recipe, env), recipe
 
 
 class Judge:
@@ -171,11 +145,10 @@ def train(
 
     Whatever ``check`` raises ends the training.
     """
-    manager = TrialManager(task, block, seed, n_timesteps)
-    model = manager.make_model()
+    model, recipe = make_trial_model(task, block, seed, n_timesteps)
     assert model.env is not None
     try:
-        callback = CallbackList([*manager.callbacks, Checkups(n_timesteps, num_checks, check)])
+        callback = CallbackList([*recipe.callbacks, Checkups(n_timesteps, num_checks, check)])
         model.learn(n_timesteps, callback=callback, log_interval=None)  # type: ignore[arg-type]
         check(num_checks, model)
     finally:

@@ -9,9 +9,10 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 import custom_envs  # noqa: F401 - registers environments and algorithms
+from checked import SettingsError
+from training.blocks import find_config, read_block
 from training.search import spaces
-from training.search.trial import Task, TrialManager
-from training.settings import SettingsError, find_config, read_block
+from training.search.trial import Task, make_trial_model
 
 BLOCKS = {
     "dqn": {
@@ -73,7 +74,7 @@ def test_every_searched_setting_reaches_the_model(which, seed):
     space = spaces.find_space(algo, block)
     settings = spaces.to_settings(draw(space, seed), space)
     task = Task(algo, "Dispatch-v0", block["env_wrapper"], {"num_drivers": 2, "max_bookings": 3})
-    model = TrialManager(task, spaces.merge(block, settings), seed=0, n_timesteps=96).make_model()
+    model, _ = make_trial_model(task, spaces.merge(block, settings), seed=0, n_timesteps=96)
     found = {path: READ[path](model) for path in settings}
     # a buffer of several environments keeps whole steps: up to n_envs - 1 transitions fewer
     buffer_size = found.pop("buffer_size")

@@ -17,9 +17,10 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from checked import SettingsError
 from training.search.slots import RETRY_OF, SLOT, Slots
 from training.search.storage import open_storage, patiently
-from training.settings import REPO_ROOT, SettingsError
+from training.settings import REPO_ROOT
 
 TOTAL = 6
 HUNG_SLOT = 1  # of the trial whose worker is killed

@@ -18,11 +18,12 @@ from optuna.trial import TrialState, create_trial
 
 import custom_envs  # noqa: F401 - registers environments and algorithms
 import train
+from checked import SettingsError
 from training.search import report, study, trial
+from training.search.search import Search, retest_name
 from training.search.slots import FAILURE, SLOT, Slots
 from training.search.storage import open_storage
-from training.search.study import Search, make_pruner
-from training.settings import SettingsError
+from training.search.study import make_pruner
 
 BLOCK: dict[str, Any] = {
     "env_wrapper": "reward.RewardV2",
@@ -109,7 +110,7 @@ def test_days_of_the_retest_are_fresh(searched):
 
 def test_the_retest_trains_the_default_and_the_best_with_the_same_seeds(searched):
     search, _ = searched
-    trials = trials_of(search, study.retest_name(search))
+    trials = trials_of(search, retest_name(search))
     assert [trial_.user_attrs["candidate"] for trial_ in trials] == [0, 1, 0, 1]
     seeds = [trial_.user_attrs["seed"] for trial_ in trials]
     assert seeds[0] == seeds[1] != seeds[2] == seeds[3]

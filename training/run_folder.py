@@ -1,0 +1,142 @@
+"""
+The folder of a run, laid out as rl-zoo3 does it: ``<log-folder>/<algo>/<env>_<n>/``.
+
+::
+
+    0.monitor.csv ...  evaluations.npz  events.out.tfevents.*  training_metrics.json
+    best_model.zip  <env>.zip  checkpoint/
+    <env>/  config.yml  args.yml  command.txt  resolved.yml  [vecnormalize.pkl]
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import sys
+import uuid
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rl_zoo3.utils import get_latest_run_id
+from stable_baselines3.common.logger import HumanOutputFormat, KVWriter, Logger, TensorBoardOutputFormat
+from torch.utils.tensorboard import SummaryWriter
+
+from checked import SettingsError
+from training import metrics
+from training.settings import RunSettings
+
+RESOLVED = "resolved.yml"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run's folder; ``claim`` makes one, a resumed run names its own."""
+
+    path: Path
+    env_name: str
+
+    @classmethod
+    def claim(cls, settings: RunSettings) -> RunFolder:
+        """
+        The folder of the resumed run, or a new one with the next free number.
+
+        It is claimed atomically: two runs started together get two numbers.
+        """
+        if settings.resume is not None:
+            return cls(Path(settings.resume), settings.env_name)
+        parent = Path(settings.log_folder) / settings.algo
+        parent.mkdir(parents=True, exist_ok=True)
+        number = get_latest_run_id(str(parent), settings.env_name) + 1
+        suffix = f"_{uuid.uuid4()}" if settings.uuid else ""
+        while True:
+            folder = cls(parent / f"{settings.env_name}_{number}{suffix}", settings.env_name)
+            try:
+                folder.path.mkdir()
+                folder.params.mkdir()
+                return folder
+            except FileExistsError:  # another run took the number since it was looked up
+                number += 1
+
+    @property
+    def params(self) -> Path:
+        """Where settings and running averages lie."""
+        return self.path / self.env_name
+
+    @property
+    def model(self) -> Path:
+        """The last model."""
+        return self.path / f"{self.env_name}.zip"
+
+    @property
+    def result(self) -> Path:
+        """The best model on the selection days, or the folder when none was evaluated."""
+        best = self.path / "best_model.zip"
+        return best if best.is_file() else self.path
+
+    def write_settings(self, settings: RunSettings) -> None:
+        """rl-zoo3's three files, unless the run is resumed, and a plain ``resolved.yml``."""
+        if settings.resume is None:
+            for name, content in (("config.yml", settings.hyperparams), ("args.yml", settings.to_args())):
+                plain = metrics.plain_settings(content)
+                (self.params / name).write_text(yaml.dump(OrderedDict(sorted(plain.items()))))
+            (self.params / "command.txt").write_text(" ".join(sys.orig_argv))
+        metrics.write_yaml(self.params / RESOLVED, settings.to_resolved())
+
+    def logger(self, settings: RunSettings, first_step: int) -> Logger | None:
+        """
+        Curves go into the run folder, so that ``tensorboard --logdir logs`` names a run v2/dqn/Dispatch-v0_1.
+
+        ``-tb DIR`` puts them below DIR under the same name instead. None: no curves. ``first_step`` hides what an
+        interrupted run wrote after its last checkpoint.
+        """
+        if not settings.is_tensorboard_on:
+            return None
+        folder = str(self.path)
+        if settings.tensorboard_log:
+            folder = os.path.join(settings.tensorboard_log, os.path.relpath(self.path, settings.log_root))
+        tensorboard = TensorBoardOutputFormat(folder)
+        if first_step:
+            tensorboard.writer = SummaryWriter(log_dir=folder, purge_step=first_step + 1)
+        formats: list[KVWriter] = [tensorboard]
+        if settings.verbose > 0 and not settings.progress:
+            formats.append(HumanOutputFormat(sys.stdout))
+        return Logger(folder, formats)
+
+    def trim_monitor_files(self, num_timesteps: int) -> None:
+        """Drop the episodes that an interrupted run finished after its last checkpoint: they will be played again."""
+        files = sorted(self.path.glob("*.monitor.csv"))
+        for path in files:
+            lines = path.read_text().splitlines(keepends=True)
+            header, rows = lines[:2], lines[2:]
+            if len(header) < 2:
+                continue
+            length = next(csv.reader([header[1]])).index("l")
+            steps, kept = 0, []
+            for row in rows:
+                steps += int(next(csv.reader([row]))[length])
+                if steps > num_timesteps // max(len(files), 1):
+                    break
+                kept.append(row)
+            path.write_text("".join(header + kept))
+
+
+def read_resolved(run_folder: str | Path) -> dict[str, Any]:
+    """
+    The settings of a run, as ``resolved.yml`` keeps them.
+
+    Raises
+    ------
+    SettingsError
+        When the folder is not a run of this project.
+    """
+    folder = Path(run_folder)
+    found = sorted(folder.glob(f"*/{RESOLVED}")) if folder.is_dir() else []
+    if len(found) != 1:
+        what = "there is no such folder" if not folder.is_dir() else f"it holds no <environment>/{RESOLVED}"
+        raise SettingsError(
+            f"{run_folder} is not a training run: {what}. Name a folder such as logs/v2/dqn/Dispatch-v0_1."
+        )
+    return yaml.safe_load(found[0].read_text())
