@@ -278,7 +278,7 @@ def choose_rules(
 ) -> tuple[list[Any], list[str], dict[str, Any]]:
     """The rules that play, notes about them, and the settings of those that have any."""
     from baselines import make_rules, tuned_settings
-    from baselines.solvers import SolverMissing
+    from baselines.planning.solvers import SolverMissing
     from evaluation.setup import SetupError
 
     if args.model and not args.compare_baseline and not args.policies:

@@ -13,13 +13,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from baselines import planning
+from baselines.planning.follower import assign_last
+from baselines.planning.plan import Plan, begin_plan, empty_plan, load, make_objective, routes_of
+from baselines.planning.problem import make_problem
+from baselines.planning.search import insert_missing, make_search, ruin_and_recreate
+from baselines.planning.solvers import OrTools, PyVrp, Solver, Vroom
+from baselines.planning.worth import assignment_ticks
 from baselines.policy import IntArray
 from baselines.rules import TunableRule
-from baselines.solvers import OrTools, PyVrp, RoutingProblem, Solver, Vroom
-from envs.world.compiled import jit
-from envs.world.decisions import refresh
-from envs.world.plans import has_room, index_of_open, insert_trip, remove_open
 from envs.world.records import World
 from reward.prices import load_half_hours
 from reward.weights import WEIGHTS_DTYPE
@@ -32,33 +33,6 @@ _COMMON = (
     "when the trip must begin, or the booking would expire, before the next tick, and waits until then. Plan "
     "improvement leaves its trips alone."
 )
-_COSTS = {"cost": (1.0, 0.0, 300.0), "cost_with_lateness": (1.0, 5.0, 300.0)}  # per deadhead min, late min, lost
-
-
-def make_objective(judged_by: str, weights: np.ndarray | None) -> np.ndarray:
-    """
-    OBJECTIVE, shape (1,): what plans are judged by, the same as the day.
-
-    Parameters
-    ----------
-    judged_by
-        ``reward``, then ``weights`` (WEIGHTS_DTYPE) are needed, ``cost`` or ``cost_with_lateness`` (``envs.kpis``).
-    """
-    objective = np.zeros(1, planning.OBJECTIVE)
-    if judged_by == "reward":
-        if weights is None:
-            raise ValueError("a re-planner judged by the reward needs one. Pass --reward v2, or --objective cost.")
-        objective["pays_reward"] = 1
-    else:
-        objective["deadhead_min"], objective["late_min"], objective["lost"] = _COSTS[judged_by]
-    return objective
-
-
-def make_search(
-    num_iterations: int, first_temperature: float = 2.0, last_temperature: float = 0.05, mean_removed: float = 8.0
-) -> np.ndarray:
-    """SEARCH, shape (1,): the budget of the compiled search and how it cools; found on selection days."""
-    return np.array([(num_iterations, first_temperature, last_temperature, mean_removed)], planning.SEARCH)
 
 
 @dataclass
@@ -140,7 +114,7 @@ class Replanner(TunableRule):
             held.now_min = now
             plan = self._plan(world, b, payer, held, slots_only=one_per_tick)
             held.due = due_trips(world, b, plan, one_per_tick, self._settings["early_min"])
-            held.trips = [plan.trips[n, : plan.lens[n]].tolist() for n in range(len(plan.lens))]
+            held.trips = routes_of(plan)
         num_slots = batch.max_bookings
         while held.due:
             n, k = held.due.pop(0)
@@ -153,7 +127,7 @@ class Replanner(TunableRule):
                 assign_last(world, b, n, k)
         return 0
 
-    def _plan(self, world: World, b: int, payer: Any, held: _Held, slots_only: bool) -> planning.Plan:
+    def _plan(self, world: World, b: int, payer: Any, held: _Held, slots_only: bool) -> Plan:
         clock = world.clocks[b]
         rows = world.slots[b] if slots_only else world.open_rows[b, : int(clock["num_open"])]
         rows = rows[rows >= 0].astype(np.int32)
@@ -162,18 +136,18 @@ class Replanner(TunableRule):
         objective["now_min"], objective["delay_min"] = clock["now_min"], self._settings["price_delay_min"]
         objective["occupied_min"] = self._price_of_time(world, b)
         num_drivers = world.drivers.shape[1]
-        plan = planning.empty_plan(num_drivers, world.bookings.shape[1], max(1, len(rows)))
+        plan = empty_plan(num_drivers, world.bookings.shape[1], max(1, len(rows)))
         plan.ready_min[:] = clock["now_min"]
         bookings = world.bookings[b, rows]
         remote_km = np.hypot(bookings["dropoff_east_km"], bookings["dropoff_north_km"])
         plan.bonus[rows] = self._settings["price_priority"] * bookings["priority"]
         plan.bonus[rows] -= self._settings["price_remote_km"] * remote_km
-        planning.begin_plan(world, b, objective, weights, plan)
+        begin_plan(world, b, objective, weights, plan)
         is_open = np.zeros(world.bookings.shape[1], bool)
         is_open[rows] = True
         previous = [[k for k in trips if is_open[k]] for trips in held.trips] or [[] for _ in range(num_drivers)]
         load(world, b, objective, weights, plan, previous)
-        worth = planning.insert_missing(world, b, objective, weights, plan, rows)
+        worth = insert_missing(world, b, objective, weights, plan, rows)
         if len(rows):
             self._improve(world, b, objective, weights, plan, rows, worth)
         return plan
@@ -192,7 +166,7 @@ class Replanner(TunableRule):
         b: int,
         objective: np.ndarray,
         weights: np.ndarray,
-        plan: planning.Plan,
+        plan: Plan,
         rows: np.ndarray,
         worth: float,
     ) -> None:
@@ -204,57 +178,16 @@ class Replanner(TunableRule):
         pickups = [plan.pickup_min[n, : plan.lens[n]].tolist() for n in range(len(plan.lens))]
         problem = make_problem(world, b, objective, weights, plan, rows)
         routes = solver.solve(problem, warm, pickups)
-        other = planning.empty_plan(plan.trips.shape[0], world.bookings.shape[1], plan.trips.shape[1])
+        other = empty_plan(plan.trips.shape[0], world.bookings.shape[1], plan.trips.shape[1])
         other.ready_min[:], other.bonus[:] = plan.ready_min, plan.bonus
-        planning.begin_plan(world, b, objective, weights, other)
+        begin_plan(world, b, objective, weights, other)
         load(world, b, objective, weights, other, [[int(rows[r]) for r in route] for route in routes])
-        if planning.insert_missing(world, b, objective, weights, other, rows) > worth:
+        if insert_missing(world, b, objective, weights, other, rows) > worth:
             for name in ("trips", "lens", "depart_min", "pickup_min", "dropoff_min", "approach_km", "worth"):
                 getattr(plan, name)[...] = getattr(other, name)
 
 
-def load(
-    world: World, b: int, objective: np.ndarray, weights: np.ndarray, plan: planning.Plan, trips: list[list[int]]
-) -> None:
-    """Put trips (booking rows per driver) into an empty plan; see ``planning.load_trips``."""
-    lens = np.array([len(route) for route in trips], np.int32)
-    table = np.zeros((len(trips), max(1, int(lens.max(initial=0)))), np.int32)
-    for n, route in enumerate(trips):
-        table[n, : len(route)] = route
-    planning.load_trips(world, b, objective, weights, plan, table, lens)
-
-
-def make_problem(
-    world: World, b: int, objective: np.ndarray, weights: np.ndarray, plan: planning.Plan, rows: np.ndarray
-) -> RoutingProblem:
-    """What a routing solver has to know: ``rows`` without a place, drivers free where ``plan`` begins."""
-    num_drivers, size = world.drivers.shape[1], len(rows)
-    minutes, cost = np.zeros((num_drivers + size, size)), np.zeros((num_drivers + size, size))
-    service = np.zeros(size)
-    ends, worths = (np.zeros((size, planning.NUM_CHOICES)) for _ in range(2))
-    planning.describe(world, b, objective, weights, plan, rows, minutes, cost, service, ends, worths)
-    present = np.arange(num_drivers) < int(world.clocks["num_drivers"][b])
-    drivers, bookings = world.drivers[b], world.bookings[b, rows]
-    is_emergency = (drivers["is_emergency"] != 0) & bool(objective["pays_reward"][0])
-    needs_place = bookings["is_wheelchair"] != 0
-    return RoutingProblem(
-        start_min=np.where(present, plan.start_min, np.inf),
-        end_min=np.where(present, drivers["shift_end_min"], 0.0),
-        minutes=minutes,
-        cost=cost,
-        driver_cost=np.where(is_emergency, -weights["emergency_trip"][0], 0.0),
-        service_min=service,
-        earliest_min=np.maximum(bookings["earliest_pickup_min"], world.clocks["now_min"][b]),
-        ends_min=ends,
-        worths=worths,
-        lost_worth=plan.lost_worth[rows],
-        can_take=(drivers["can_wheelchair"] != 0)[:, None] | ~needs_place[None, :],
-    )
-
-
-def due_trips(
-    world: World, b: int, plan: planning.Plan, one_per_tick: bool, early_min: float = 0.0
-) -> list[tuple[int, int]]:
+def due_trips(world: World, b: int, plan: Plan, one_per_tick: bool, early_min: float = 0.0) -> list[tuple[int, int]]:
     """
     (driver, booking) of the trips that can't wait until the next tick, in the order in which they must be assigned.
 
@@ -265,7 +198,7 @@ def due_trips(
     clock = world.clocks[b]
     num_drivers, tick_min = int(clock["num_drivers"]), float(world.rules["tick_min"][0])
     first, last = np.zeros(plan.trips.shape, np.int64), np.zeros(plan.trips.shape, np.int64)
-    planning.assignment_ticks(world, b, plan, first, last)
+    assignment_ticks(world, b, plan, first, last)
     this_tick = round((float(clock["now_min"]) - float(clock["open_min"])) / tick_min) + int(early_min / tick_min)
     entries = sorted(
         (int(last[n, p]), n, p, int(plan.trips[n, p])) for n in range(num_drivers) for p in range(plan.lens[n])
@@ -277,18 +210,6 @@ def due_trips(
                 return [(n, k)]
         return []
     return [(n, k) for tick, n, _, k in entries if tick <= this_tick]
-
-
-@jit
-def assign_last(world: World, b, n, k):  # type: ignore[no-untyped-def]
-    """Give open booking ``k`` to driver ``n`` as the last trip of the plan, if there is room, and look again."""
-    clock = world.clocks[b]
-    index = index_of_open(world, b, k)
-    if index >= 0 and has_room(world, b, n, k):
-        remove_open(world, b, index)
-        insert_trip(world, b, n, k, world.drivers[b, n].plan_len)
-        clock.plan_news = 1
-        refresh(world, b)
 
 
 class ReplanPyVrp(Replanner):
@@ -337,18 +258,18 @@ class ReplanSearch(Replanner):
         b: int,
         objective: np.ndarray,
         weights: np.ndarray,
-        plan: planning.Plan,
+        plan: Plan,
         rows: np.ndarray,
         worth: float,
     ) -> None:
         shape = plan.trips.shape
-        spare, best = (planning.empty_plan(shape[0], world.bookings.shape[1], shape[1]) for _ in range(2))
+        spare, best = (empty_plan(shape[0], world.bookings.shape[1], shape[1]) for _ in range(2))
         for other in (spare, best):
             for name in ("start_min", "start_booking", "ready_min", "lost_worth", "bonus"):
                 getattr(other, name)[...] = getattr(plan, name)
         search = make_search(max(1, round(ITERATIONS_PER_MS * self.time_limit_ms)))
         seed = (self.seed * 1_000_003 + int(world.clocks["now_min"][b])) % 2**31
-        planning.ruin_and_recreate(world, b, objective, weights, plan, spare, best, rows, search, seed)
+        ruin_and_recreate(world, b, objective, weights, plan, spare, best, rows, search, seed)
 
 
 REPLANNERS: tuple[type[Replanner], ...] = (ReplanSearch, ReplanPyVrp, ReplanVroom, ReplanOrTools)

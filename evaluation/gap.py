@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from baselines.bound import upper_bound
-from baselines.hindsight import CACHE_DIR, SIGN, Planner, hindsight, store
+from baselines.planning.bound import upper_bound
+from baselines.planning.hindsight import CACHE_DIR, SIGN, Planner, hindsight, store
 from envs.days.scenario import Scenario
 from evaluation.runner import Case, Played
 from evaluation.statistics import holm, paired_difference

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from baselines.hindsight import routes_driven
+from baselines.planning.plan import routes_driven
 from baselines.policy import plans_left_alone
 from envs.batch import DispatchBatch
 from envs.days.day import Day

@@ -46,8 +46,8 @@ from agents.replay import ClockReplayBuffer
 from agents.transfer import load_for
 from baselines import REPLANNERS
 from baselines.kernels import random_pairs
+from baselines.planning.solvers import is_installed
 from baselines.replanners import Replanner
-from baselines.solvers import is_installed
 from envs import DispatchBatch, Scenario
 from envs.days.scenario import generate_day
 from envs.vec_env import DispatchVecEnv

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from baselines import REPLANNERS
-from baselines.solvers import INSTALL, is_installed
+from baselines.planning.solvers import INSTALL, is_installed
 from studies.improvement import LOST_MIN, MOVES
 from studies.jobs import ROOT, Job, run_all
 

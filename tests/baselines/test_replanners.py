@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 import envs  # noqa: F401 - registers the environments
-from baselines import REPLANNERS, make_rules, rule_class, solvers
-from baselines.replanners import Replanner, ReplanSearch, make_objective
+from baselines import REPLANNERS, make_rules, rule_class
+from baselines.planning import solvers
+from baselines.planning.plan import make_objective
+from baselines.replanners import Replanner, ReplanSearch
 from envs.days.scenario import Scenario
 from envs.world.records import BookingState
 from evaluation.runner import Arena, Case, play

@@ -21,15 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from baselines import planning
-from baselines.hindsight import SIGN, Planner
-from baselines.solvers import Routes
+from baselines.planning.hindsight import SIGN, Planner
+from baselines.planning.plan import NUM_TERMS, Routes, trip_worth
 from envs.world.borrowed import borrow
 from envs.world.compiled import jit
 from envs.world.plans import EPSILON_MIN, prefix, schedule_trip
 from envs.world.records import World
 from envs.world.travel import approach
-from reward.terms import TRIP_TERMS
 
 MAX_LABELS = 400_000  # of one pricing; beyond it the round's bound is void
 MAX_COLUMNS_A_ROUND = 60  # per kind of driver
@@ -87,7 +85,7 @@ def price_routes(world: World, b, objective, weights, plan, rows, limits, n, dua
     world = borrow(world)
     plan = borrow(plan)
     o, w = objective[0], weights[0]
-    out = np.empty(len(TRIP_TERMS))
+    out = np.empty(NUM_TERMS)
     shift_end = world.drivers[b, n].shift_end_min + EPSILON_MIN
     can_wheelchair = world.drivers[b, n].can_wheelchair
     free, start = prefix(world, b, n, world.drivers[b, n].plan_len)
@@ -121,7 +119,7 @@ def price_routes(world: World, b, objective, weights, plan, rows, limits, n, dua
                 depart, pickup, dropoff = schedule_trip(world, b, n, k, max(parent.free_min, plan.ready_min[k]), work)
                 if pickup > limits[r] or dropoff > shift_end:
                     continue
-                gain = planning.trip_worth(world, b, o, w, plan, n, k, depart, pickup, dropoff, km, out)
+                gain = trip_worth(world, b, o, w, plan, n, k, depart, pickup, dropoff, km, out)
                 gain -= plan.lost_worth[k]
                 if count >= len(labels):
                     return -1

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from baselines import planning
-from baselines.replanners import load, make_objective, make_search
+from baselines.planning.plan import Plan, begin_plan, empty_plan, load, make_objective
+from baselines.planning.search import insert_missing, make_search, ruin_and_recreate
+from baselines.planning.worth import decide_ticks
 from envs.simulator import Simulator
 from envs.world.orders import default_rules
 from reward.weights import WEIGHTS_DTYPE
@@ -18,21 +19,21 @@ NO_WEIGHTS = np.zeros(1, WEIGHTS_DTYPE)
 COST = make_objective("cost", None)
 
 
-def begun(simulator: Simulator) -> planning.Plan:
+def begun(simulator: Simulator) -> Plan:
     """An empty plan at the simulator's time for all bookings of the only row."""
     size = simulator.world.bookings.shape[1]
-    plan = planning.empty_plan(simulator.world.drivers.shape[1], size, size)
+    plan = empty_plan(simulator.world.drivers.shape[1], size, size)
     plan.ready_min[:] = simulator.world.clocks["now_min"][0]
-    planning.begin_plan(simulator.world, 0, COST, NO_WEIGHTS, plan)
+    begin_plan(simulator.world, 0, COST, NO_WEIGHTS, plan)
     return plan
 
 
-def worth(simulator: Simulator, plan: planning.Plan, rows: list[int]) -> float:
+def worth(simulator: Simulator, plan: Plan, rows: list[int]) -> float:
     """Worth of a plan as it stands, with what it leaves out of ``rows``."""
     lens = plan.lens[: simulator.world.clocks["num_drivers"][0]]
     planned = [int(k) for n, size in enumerate(lens) for k in plan.trips[n, :size]]
     lost = sum(float(plan.lost_worth[k]) for k in set(rows) - set(planned))
-    return lost + planning.insert_missing(simulator.world, 0, COST, NO_WEIGHTS, plan, np.array(planned, np.int32))
+    return lost + insert_missing(simulator.world, 0, COST, NO_WEIGHTS, plan, np.array(planned, np.int32))
 
 
 def test_the_worth_is_minus_deadhead_minutes_and_lost_bookings():
@@ -61,7 +62,7 @@ def test_trips_that_can_not_be_or_do_not_pay_are_left_out():
     assert plan.trips[0, : plan.lens[0]].tolist() == [2]
     cheap = COST.copy()
     cheap["lost"] = 79.0  # less than the 80 min of approach
-    planning.begin_plan(simulator.world, 0, cheap, NO_WEIGHTS, plan)
+    begin_plan(simulator.world, 0, cheap, NO_WEIGHTS, plan)
     load(simulator.world, 0, cheap, NO_WEIGHTS, plan, [[2]])
     assert plan.lens[0] == 0
 
@@ -90,8 +91,8 @@ def test_searching_never_costs_and_gives_nobody_two_places(data):
     simulator = draw_day(data)
     rows = np.arange(simulator.world.bookings.shape[1], dtype=np.int32)
     plans = [begun(simulator) for _ in range(3)]
-    before = planning.insert_missing(simulator.world, 0, COST, NO_WEIGHTS, plans[0], rows)
-    found = planning.ruin_and_recreate(simulator.world, 0, COST, NO_WEIGHTS, *plans, rows, make_search(50), 1)
+    before = insert_missing(simulator.world, 0, COST, NO_WEIGHTS, plans[0], rows)
+    found = ruin_and_recreate(simulator.world, 0, COST, NO_WEIGHTS, *plans, rows, make_search(50), 1)
     plan = plans[0]
     assert found >= before - 1e-9
     planned = [int(k) for n in range(2) for k in plan.trips[n, : plan.lens[n]]]
@@ -112,6 +113,6 @@ def test_with_one_decision_per_tick_the_second_of_two_trips_begins_a_tick_later(
     plan = begun(simulator)
     load(simulator.world, 0, objective, NO_WEIGHTS, plan, [[0], [1]])
     ticks = np.zeros(plan.trips.shape, np.int64)
-    planning.decide_ticks(simulator.world, 0, objective, NO_WEIGHTS, plan, ticks)
+    decide_ticks(simulator.world, 0, objective, NO_WEIGHTS, plan, ticks)
     # both are due at 08:00; the first gets that tick, the other one the next (and still its window)
     assert [ticks[0, 0], ticks[1, 0]] == [0, 1]

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from baselines import solvers
-from baselines.solvers import OrTools, PyVrp, RoutingProblem, SolverMissing, Vroom
+from baselines.planning import solvers
+from baselines.planning.solvers import OrTools, PyVrp, RoutingProblem, SolverMissing, Vroom
 
 LIMIT_MS = 200.0
 MAKERS = {

@@ -4,7 +4,7 @@ The hindsight plan: the best plan of a day known from its opening on, under the 
 Nobody leaves for a booking before the tick at which it would become known, travel and shifts are the simulator's. What
 a plan is worth is what its replay through the simulator comes to, ticks and all. It is the best of the project's own
 search, of PyVRP where that is installed, and of every online plan that it is shown; so no policy beats it on a day
-whose plan it has seen. ``baselines.bound`` says how far from the best possible it can be at most.
+whose plan it has seen. ``bound`` says how far from the best possible it can be at most.
 """
 
 from __future__ import annotations
@@ -18,13 +18,27 @@ from typing import Any
 
 import numpy as np
 
-from baselines import planning, solvers
-from baselines.policy import IntArray, Policy
-from baselines.replanners import assign_last, load, make_objective, make_problem, make_search
-from baselines.solvers import PyVrp, Routes
+from baselines.planning import solvers
+from baselines.planning.follower import PlanFollower
+from baselines.planning.plan import (
+    Plan,
+    Routes,
+    begin_plan,
+    empty_plan,
+    load,
+    make_objective,
+    project_all,
+    routes_driven,
+    routes_of,
+)
+from baselines.planning.problem import make_problem
+from baselines.planning.search import insert_missing, make_search, ruin_and_recreate
+from baselines.planning.worth import assignment_ticks, decide_ticks
 from envs.batch import DispatchBatch
 from envs.days.scenario import Scenario
-from envs.world.records import EventKind, World
+from envs.kpis import episode_kpis
+from envs.world.decisions import step_days
+from envs.world.records import World
 from reward import RewardFunction
 from reward.weights import WEIGHTS_DTYPE
 
@@ -63,34 +77,6 @@ class Hindsight:
     num_iterations: int = 0
     bound: float | None = None
     bound_seconds: float = 0.0
-
-
-class PlanFollower(Policy):
-    """Carries out a plan made beforehand, for the day in the only row; each booking is assigned at its tick."""
-
-    name = "plan_follower"
-    description = "Carries out a given plan."
-
-    def __init__(self, due: list[tuple[int, int, int]]) -> None:
-        super().__init__()
-        self._due = sorted(due)  # (tick, driver, booking)
-
-    def act(self, batch: Any, payer: Any = None) -> IntArray:
-        world = batch.world
-        actions = np.zeros(1, np.int64)
-        now = float(world.clocks["now_min"][0])
-        tick = round((now - float(world.clocks["open_min"][0])) / float(world.rules["tick_min"][0]))
-        one_per_tick = int(world.rules["decisions_per_tick"][0]) == 1
-        while self._due and self._due[0][0] <= tick and not batch.is_done[0]:
-            _, n, k = self._due.pop(0)
-            slot = np.flatnonzero(world.slots[0] == k)
-            if len(slot) and world.pairs["is_feasible"][0, n, slot[0]]:
-                if one_per_tick or world.pairs["position"][0, n, slot[0]] == world.drivers["plan_len"][0, n]:
-                    actions[0] = 1 + n * batch.max_bookings + int(slot[0])
-                    break
-            if not one_per_tick:
-                assign_last(world, 0, n, k)
-        return actions
 
 
 class Planner:
@@ -138,20 +124,20 @@ class Planner:
     def world(self) -> World:
         return self.batch.world
 
-    def new_plan(self) -> planning.Plan:
+    def new_plan(self) -> Plan:
         """A plan without trips, at opening."""
-        plan = planning.empty_plan(self.world.drivers.shape[1], self.world.bookings.shape[1], max(1, len(self.rows)))
+        plan = empty_plan(self.world.drivers.shape[1], self.world.bookings.shape[1], max(1, len(self.rows)))
         plan.ready_min[: self.num_bookings] = self.ready_min
         if self.objective == "reward":
             plan.bonus[:] = self.weights["completion"][0] / max(1, self.num_bookings)
-        planning.begin_plan(self.world, 0, self.record, self.weights, plan)
+        begin_plan(self.world, 0, self.record, self.weights, plan)
         return plan
 
-    def load(self, routes: Routes) -> planning.Plan:
+    def load(self, routes: Routes) -> Plan:
         """The plan of these routes; trips that aren't feasible are left out, missing ones inserted where that pays."""
         plan = self.new_plan()
         load(self.world, 0, self.record, self.weights, plan, _padded(routes, len(plan.lens)))
-        planning.insert_missing(self.world, 0, self.record, self.weights, plan, self.rows)
+        insert_missing(self.world, 0, self.record, self.weights, plan, self.rows)
         return plan
 
     def search(self, routes: Routes, num_iterations: int, seed: int) -> Routes:
@@ -161,7 +147,7 @@ class Planner:
         # Where trips compete for ticks the landscape is rough, so the search begins hotter.
         hot, cold, removed = (30.0, 0.5, 4.0) if self.record["one_decision_per_tick"][0] else (10.0, 0.05, 8.0)
         search = make_search(num_iterations, first_temperature=hot, last_temperature=cold, mean_removed=removed)
-        planning.ruin_and_recreate(self.world, 0, self.record, self.weights, plan, spare, best, self.rows, search, seed)
+        ruin_and_recreate(self.world, 0, self.record, self.weights, plan, spare, best, self.rows, search, seed)
         return routes_of(plan)
 
     def pyvrp(self, num_iterations: int, seed: int) -> Routes:
@@ -170,7 +156,7 @@ class Planner:
         rows = self.rows
         problem = make_problem(self.world, 0, self.record, self.weights, plan, rows)
         problem.earliest_min[:] = np.maximum(problem.earliest_min, self.ready_min[rows])
-        solver = PyVrp(0.0, seed, num_iterations)
+        solver = solvers.PyVrp(0.0, seed, num_iterations)
         empty: Routes = [[] for _ in range(problem.num_drivers)]
         found = solver.solve(problem, empty, [[] for _ in empty])
         return [[int(rows[r]) for r in route] for route in found]
@@ -181,12 +167,12 @@ class Planner:
         for n, route in enumerate(_padded(routes, len(plan.lens))):
             plan.trips[n, : len(route)] = route
             plan.lens[n] = len(route)
-        planning.project_all(self.world, 0, self.record, self.weights, plan)
+        project_all(self.world, 0, self.record, self.weights, plan)
         ticks = np.zeros(plan.trips.shape, np.int64)
         if self.record["one_decision_per_tick"][0]:
-            planning.decide_ticks(self.world, 0, self.record, self.weights, plan, ticks)
+            decide_ticks(self.world, 0, self.record, self.weights, plan, ticks)
         else:
-            planning.assignment_ticks(self.world, 0, plan, np.zeros_like(ticks), ticks)
+            assignment_ticks(self.world, 0, plan, np.zeros_like(ticks), ticks)
         return [
             (int(ticks[n, p]), n, int(plan.trips[n, p]))
             for n in range(len(plan.lens))
@@ -196,9 +182,6 @@ class Planner:
 
     def replay(self, routes: Routes) -> tuple[float, Routes]:
         """Carry the plan out in the simulator: its value by the objective, and the trips that were really made."""
-        from envs.kpis import episode_kpis
-        from envs.world.decisions import step_days
-
         batch = DispatchBatch(self.scenario, 1)
         batch.load_day(0, self.day)
         batch.refresh()
@@ -234,19 +217,6 @@ class Planner:
             sha.update(np.ascontiguousarray(drivers[name]).tobytes())
         sha.update(self.weights.tobytes() if self.objective == "reward" else b"")
         return sha.hexdigest()[:24]
-
-
-def routes_of(plan: planning.Plan) -> Routes:
-    return [plan.trips[n, : plan.lens[n]].tolist() for n in range(len(plan.lens))]
-
-
-def routes_driven(world: World, b: int) -> Routes:
-    """Who drove which bookings in which order, from the event log of row ``b``."""
-    routes: Routes = [[] for _ in range(world.drivers.shape[1])]
-    events = world.events[b, : int(world.clocks["num_events"][b])]
-    for event in events[events["kind"] == EventKind.DEPART]:
-        routes[int(event["driver"])].append(int(event["booking"]))
-    return routes
 
 
 def _padded(routes: Routes, num_drivers: int) -> Routes:

@@ -15,8 +15,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from baselines.planning.plan import Routes
+
 FloatArray = npt.NDArray[np.float64]
-Routes = list[list[int]]  # per driver row: indices of bookings in the order of their pickups
 
 SCALE = 100  # whole numbers per minute and per unit of the objective
 _SECONDS = 60  # VROOM counts in seconds

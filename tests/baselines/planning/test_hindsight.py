@@ -8,9 +8,9 @@ import time
 import numpy as np
 import pytest
 
-from baselines import planning
-from baselines.bound import BoundSearch, TooManyLabelsError, is_beyond, upper_bound
-from baselines.hindsight import Planner, hindsight
+from baselines.planning.bound import BoundSearch, TooManyLabelsError, is_beyond, upper_bound
+from baselines.planning.hindsight import Planner, hindsight
+from baselines.planning.search import insert_missing
 from baselines.replanners import ReplanSearch
 from envs.days.scenario import Scenario
 from evaluation.gap import make_reference
@@ -42,7 +42,7 @@ def test_where_travel_is_constant_the_replay_comes_to_what_was_planned(seed):
     planner = planner_of(*random_day(seed))
     routes = planner.search([], ITERATIONS, 0)
     plan = planner.load(routes)
-    planned = -planning.insert_missing(planner.world, 0, planner.record, planner.weights, plan, planner.all_rows)
+    planned = -insert_missing(planner.world, 0, planner.record, planner.weights, plan, planner.all_rows)
     value, driven = planner.replay(routes)
     assert value == pytest.approx(planned)
     assert driven == routes
@@ -109,7 +109,7 @@ def test_with_many_bookings_subgradients_lead_to_the_same_bound(seed, monkeypatc
     planner = planner_of(*random_day(seed, size=9))
     found = hindsight(planner, num_iterations=2_000, cache=None)
     by_master, _ = upper_bound(planner, found.routes, seconds=10.0)
-    monkeypatch.setattr("baselines.bound.MANY_BOOKINGS", 0)
+    monkeypatch.setattr("baselines.planning.bound.MANY_BOOKINGS", 0)
     bound, _ = upper_bound(planner, found.routes, seconds=2.0)
     assert bound == pytest.approx(by_master, abs=0.05)
     # Subgradients alone: true as well, and not far off
@@ -132,7 +132,7 @@ def test_what_subgradients_proved_stays_when_a_pricing_runs_out_of_room(monkeypa
             raise TooManyLabelsError
         return price(*args)
 
-    monkeypatch.setattr("baselines.bound.MANY_BOOKINGS", 0)
+    monkeypatch.setattr("baselines.planning.bound.MANY_BOOKINGS", 0)
     monkeypatch.setattr(search, "_price", price_some)
     assert np.isfinite(search.run(5.0))
     assert search.num_rounds == 5
@@ -143,7 +143,7 @@ def test_the_master_forgets_columns_that_are_worth_little(monkeypatch):
     planner = planner_of(*random_day(0, size=9))
     found = hindsight(planner, num_iterations=2_000, cache=None)
     of_all, _ = upper_bound(planner, found.routes, seconds=10.0)
-    monkeypatch.setattr("baselines.bound.COLUMNS_A_BOOKING", 4)
+    monkeypatch.setattr("baselines.planning.bound.COLUMNS_A_BOOKING", 4)
     search = BoundSearch(planner)
     search.add_routes(found.routes)
     assert search.run(10.0) == pytest.approx(of_all, abs=0.05)
