@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,6 +46,8 @@ class Policy(ABC):
         Whether it looks at open bookings beyond the M slots.
     needs_reward
         Whether it chooses by what the reward would pay.
+    reads_observation
+        Whether it reads the batch's observation; for others none is written.
     plans_itself
         Whether it has a plan of its own for all that is known: the evaluation leaves its trips alone, as plan
         improvement would move what is promised at the last moment.
@@ -54,6 +57,7 @@ class Policy(ABC):
     description: ClassVar[str]
     sees_backlog: ClassVar[bool] = False
     needs_reward: ClassVar[bool] = False
+    reads_observation: ClassVar[bool] = False
     plans_itself: ClassVar[bool] = False
 
     def __init__(self) -> None:
@@ -122,6 +126,30 @@ class Policy(ABC):
     def settings(self) -> dict[str, float]:
         """The values it was made with; empty when nothing can be tuned."""
         return {}
+
+
+class TunableRule(Policy):
+    """
+    A rule with numbers to tune.
+
+    ``space`` names them with the range in which they are searched and their value when nothing was tuned; ``starts``
+    are settings that make sense on some kind of day, where a search begins besides.
+    """
+
+    space: ClassVar[dict[str, tuple[float, float, float]]]
+    starts: ClassVar[tuple[dict[str, float], ...]] = ()
+
+    def __init__(self, **settings: float) -> None:
+        super().__init__()
+        for name in settings:
+            if name not in self.space:
+                near = difflib.get_close_matches(name, self.space, n=1)
+                hint = f" Did you mean '{near[0]}'?" if near else f" It knows {', '.join(self.space)}."
+                raise ValueError(f"rule '{self.name}': unknown setting '{name}'.{hint}")
+        self._settings = {name: float(settings.get(name, default)) for name, (_, _, default) in self.space.items()}
+
+    def settings(self) -> dict[str, float]:
+        return dict(self._settings)
 
 
 def _attribute(env: Any, name: str) -> Any:

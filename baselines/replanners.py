@@ -19,8 +19,7 @@ from baselines.planning.problem import make_problem
 from baselines.planning.search import insert_missing, make_search, ruin_and_recreate
 from baselines.planning.solvers import OrTools, PyVrp, Solver, Vroom
 from baselines.planning.worth import assignment_ticks
-from baselines.policy import IntArray
-from baselines.rules import TunableRule
+from baselines.policy import IntArray, TunableRule
 from envs.world.records import World
 from reward.prices import load_half_hours
 from reward.weights import WEIGHTS_DTYPE

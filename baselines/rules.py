@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import numpy as np
 
 from baselines import kernels
-from baselines.policy import IntArray, Policy
+from baselines.policy import IntArray, Policy, TunableRule
 from reward.prices import NO_LIMIT_MIN, PairPrices
 
 WHOLE_DAY_MIN = 780.0  # [min] 06:00-19:00: the largest horizon that is searched
@@ -115,30 +113,6 @@ class CheapestInsertionAtRelease(_InOrder):
     )
     booking_order = kernels.BY_RELEASE
     driver_order = kernels.BY_COST
-
-
-class TunableRule(Policy):
-    """
-    A rule with numbers to tune.
-
-    ``space`` names them with the range in which they are searched and their value when nothing was tuned; ``starts``
-    are settings that make sense on some kind of day, where a search begins besides.
-    """
-
-    space: ClassVar[dict[str, tuple[float, float, float]]]
-    starts: ClassVar[tuple[dict[str, float], ...]] = ()
-
-    def __init__(self, **settings: float) -> None:
-        super().__init__()
-        for name in settings:
-            if name not in self.space:
-                near = difflib.get_close_matches(name, self.space, n=1)
-                hint = f" Did you mean '{near[0]}'?" if near else f" It knows {', '.join(self.space)}."
-                raise ValueError(f"rule '{self.name}': unknown setting '{name}'.{hint}")
-        self._settings = {name: float(settings.get(name, default)) for name, (_, _, default) in self.space.items()}
-
-    def settings(self) -> dict[str, float]:
-        return dict(self._settings)
 
 
 class InsertionJustInTime(TunableRule):
@@ -279,63 +253,3 @@ RULES: tuple[type[Policy], ...] = (
     MatchingWithPrices,
     BestRewardWithPrices,
 )
-RULE_NAMES = tuple(rule.name for rule in RULES)
-
-
-def rule_class(name: str) -> type[Policy]:
-    """
-    The rule or re-planner of that name.
-
-    Raises
-    ------
-    ValueError
-        For an unknown name, naming the nearest known one.
-    """
-    from baselines.replanners import REPLANNERS  # they are rules too, and import this module
-
-    known = {rule.name: rule for rule in (*RULES, *REPLANNERS)}
-    if name in known:
-        return known[name]
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    hint = f"Did you mean '{near[0]}'?" if near else f"Known are: {', '.join(known)}."
-    raise ValueError(f"unknown policy '{name}'. {hint}")
-
-
-def make_rules(
-    names: Iterable[str] | None = None,
-    tuned: dict[str, dict[str, float]] | None = None,
-    *,
-    has_reward: bool = True,
-    judged_by: str = "reward",
-    replan_ms: float | None = None,
-    replan_seed: int = 0,
-) -> list[Policy]:
-    """
-    The rules (all without names) or re-planners of these names, with ``tuned`` values where there are any.
-
-    Without a reward, the rules that choose by it are left out, unless they were named: then that is an error. All
-    re-planners plan by the same model of the day, so one that was not tuned itself takes what was found for another.
-
-    Parameters
-    ----------
-    judged_by, replan_ms, replan_seed
-        Of re-planners: what the day is judged by, time limit per decision and seed of the solver.
-    """
-    from baselines.replanners import DEFAULT_LIMIT_MS, REPLANNERS, Replanner
-
-    tuned = tuned or {}
-    of_replanners = next((tuned[rule.name] for rule in REPLANNERS if rule.name in tuned), {})
-    classes = [rule_class(name) for name in names] if names is not None else list(RULES)
-    rules: list[Policy] = []
-    for rule in classes:
-        if rule.needs_reward and not has_reward:
-            if names is not None:
-                raise ValueError(f"rule '{rule.name}' chooses by what the reward would pay. Pass --reward v2.")
-            continue
-        if issubclass(rule, Replanner):
-            limit_ms = DEFAULT_LIMIT_MS if replan_ms is None else replan_ms
-            settings = tuned.get(rule.name, of_replanners)
-            rules.append(rule(limit_ms, replan_seed, judged_by, **settings))
-        else:
-            rules.append(rule(**tuned.get(rule.name, {})) if issubclass(rule, TunableRule) else rule())
-    return rules

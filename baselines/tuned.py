@@ -8,12 +8,13 @@ from typing import Any
 
 import yaml
 
-from baselines.rules import TunableRule, rule_class
+from baselines.policy import TunableRule
+from baselines.registry import rule_class
 
 TUNED_PATH = Path(__file__).with_name("tuned.yml")
 _HEADER = """\
 # Settings of the tunable rules, found on selection days only (never on report days). Written by
-# `python -m baselines.tune`; each rule keeps the command that found it. Units stand in the names; prices are in the
+# `python -m studies.tune`; each rule keeps the command that found it. Units stand in the names; prices are in the
 # units of the reward. mean: objective on the selection days with these values, untuned_mean: with the rule's own
 # defaults, at_the_edge: values near the end of the range that was searched. A search also starts from what the file
 # holds already, so tuning anew can only find the same or better.

@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from baselines.planning.plan import routes_driven
-from baselines.policy import plans_left_alone
+from baselines.policy import Policy, plans_left_alone
 from envs.batch import DispatchBatch
 from envs.days.day import Day
 from envs.days.scenario import Scenario
@@ -28,15 +28,6 @@ LATENCY_DAYS = 3  # days played one at a time, for the time per decision
 LATENCY_DECISIONS = 2_000  # at most so many decisions are timed
 
 FloatArray = npt.NDArray[np.float64]
-
-
-class Chooser(Protocol):
-    """What the runner needs of a policy; see ``baselines.Policy``."""
-
-    name: str
-    needs_reward: bool
-
-    def act(self, batch: Any, payer: Any = None) -> npt.NDArray[np.int64]: ...
 
 
 @dataclass(frozen=True)
@@ -144,7 +135,7 @@ class Arena:
                 self.payer.reset(b)
 
     def run(
-        self, policy: Chooser, seconds: list[float] | None = None, tick_seconds: list[float] | None = None
+        self, policy: Policy, seconds: list[float] | None = None, tick_seconds: list[float] | None = None
     ) -> tuple[FloatArray, FloatArray]:
         """
         Let the policy decide until every row is over.
@@ -160,16 +151,16 @@ class Arena:
         -------
         reward, shape (B,), and terms, shape (B, number of terms)
         """
-        with plans_left_alone(self.batch.world, getattr(policy, "plans_itself", False)):
+        with plans_left_alone(self.batch.world, policy.plans_itself):
             return self._run(policy, seconds, tick_seconds)
 
     def _run(
-        self, policy: Chooser, seconds: list[float] | None, tick_seconds: list[float] | None
+        self, policy: Policy, seconds: list[float] | None, tick_seconds: list[float] | None
     ) -> tuple[FloatArray, FloatArray]:
         batch, payer = self.batch, self.payer
         total = np.zeros(batch.batch_size)
         terms = np.zeros((batch.batch_size, len(self.term_names)))
-        reads_observation = getattr(policy, "reads_observation", False)
+        reads_observation = policy.reads_observation
         prices = payer is not None and (policy.needs_reward or reads_observation)
         while not (done := batch.is_done).all():
             start = time.perf_counter()
@@ -200,7 +191,7 @@ def num_rows_for(cases: Sequence[Case]) -> int:
 
 
 def play(
-    policy: Chooser,
+    policy: Policy,
     cases: Sequence[Case],
     scenario: Scenario,
     reward: str | None,
@@ -279,7 +270,7 @@ def _margin_weights() -> Any:
 
 
 def time_decisions(
-    policy: Chooser, cases: Sequence[Case], scenario: Scenario, reward: str | None
+    policy: Policy, cases: Sequence[Case], scenario: Scenario, reward: str | None
 ) -> tuple[tuple[float, float], tuple[float, float]]:
     """
     Median and 99th percentile [ms] of the time per decision, from the simulated state to the action, and of the time

@@ -1,15 +1,22 @@
-"""Which world and which days: shared by ``evaluate.py`` and ``baselines.tune``."""
+"""Which world and which days: shared by ``evaluate.py`` and ``studies.tune``."""
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
+import yaml
+
+import envs  # noqa: F401 - registers the ids
+from envs.days.files import read_days
 from envs.days.scenario import Scenario
-from evaluation.runner import Case
+from evaluation.runner import Arena, Case, num_rows_for
+from reward import RewardWrapper
 
 DEFAULT_SCENARIOS = {"Dispatch-v0": "short_shift", "DispatchDay-v0": "operating_day"}
 NUM_GENERATED_DAYS = 500  # of the selection days and of the report days
@@ -45,6 +52,53 @@ def make_scenario(env_id: str, scenario: str | None, overrides: dict[str, Any]) 
         raise SetupError(str(error)) from error
 
 
+def resolve_world(
+    args: argparse.Namespace, settings: list[dict[str, Any]]
+) -> tuple[str, str | None, dict[str, Any], str | None]:
+    """Environment id, reward, overrides and scenario: the command line goes before the models' run folders."""
+    known = [given for given in settings if given]
+    for key in ("env", "reward"):
+        values = sorted({str(given.get(key)) for given in known})
+        if len(values) > 1 and getattr(args, key) is None:
+            raise SetupError(
+                f"the models were trained with different settings of {key}: {', '.join(values)}. Evaluate them apart, "
+                f"or say with --{key} which one to use."
+            )
+    of_model = known[0] if known else {}
+    env_id = args.env or of_model.get("env") or ("DispatchDay-v0" if args.days_from else "Dispatch-v0")
+    reward = args.reward or of_model.get("reward") or "v2"
+    overrides = dict(of_model.get("env_kwargs") or {}) if env_id == of_model.get("env") else {}
+    for key in ("days", "day_list", "in_order", "render_mode"):
+        overrides.pop(key, None)
+    scenario = overrides.pop("scenario", None)
+    if scenario is None and args.days_from and env_id == "DispatchDay-v0":
+        scenario = "paratransit"  # the shipped scenario whose days come from files
+    if args.scenario is not None:
+        scenario, overrides = args.scenario, {}
+    overrides.update(parse_values(args.env_kwargs))
+    scenario = overrides.pop("scenario", scenario)
+    for key in ("num_drivers", "max_bookings"):
+        if getattr(args, key) is not None:
+            overrides[key] = getattr(args, key)
+    if args.plan_improvement is not None:
+        overrides["plan_improvement"] = args.plan_improvement == "on"
+    return env_id, None if reward == "none" else reward, overrides, scenario
+
+
+def make_env(env_id: str, scenario: Scenario, reward: str | None) -> Any:
+    """The environment that models were made for, wrapped in its reward."""
+    env = gym.make(env_id, scenario=scenario)
+    return env if reward is None else RewardWrapper(env, reward)
+
+
+def make_arena(scenario: Scenario, reward: str | None, cases: Sequence[Case]) -> Arena:
+    """Room for the cases, with the reward that is paid there."""
+    try:
+        return Arena(scenario, reward, num_rows_for(cases))
+    except (ValueError, OSError) as error:
+        raise SetupError(f"--reward {reward}: {error}") from error
+
+
 def usual_objective(scenario: Scenario, *, from_files: bool) -> str:
     """What decides unless told otherwise: the reward; on days from files the cost, with lateness where it may be."""
     if not from_files:
@@ -54,8 +108,6 @@ def usual_objective(scenario: Scenario, *, from_files: bool) -> str:
 
 def parse_values(pairs: Sequence[str]) -> dict[str, Any]:
     """``["load:2.0", "plan_improvement:false"]`` as plain values; nothing is evaluated as Python."""
-    import yaml
-
     values = {}
     for pair in pairs:
         key, colon, text = pair.partition(":")
@@ -82,6 +134,16 @@ def service_day(label: str) -> int | None:
     return int(numbers[-1]) if numbers else None
 
 
+def make_cases(args: argparse.Namespace, scenario: Scenario) -> list[Case]:
+    """The days that the command line names."""
+    if args.days_from:
+        cases = cases_from_folders(args.days_from, args.days, scenario)
+    else:
+        cases = generated_cases(args.seed, args.episodes, scenario)
+    check_sizes(cases, scenario)
+    return cases
+
+
 def generated_cases(first: int, count: int, scenario: Scenario) -> list[Case]:
     """``count`` generated days from number ``first`` on."""
     if not scenario.is_generated:
@@ -104,8 +166,6 @@ def cases_from_folders(folders: Sequence[str], days: str | None, scenario: Scena
     SetupError
         When a folder does not exist, can't be read, or has none of the days.
     """
-    from envs.days.files import read_days
-
     wanted = None if days is None else set(parse_days(days))
     max_lateness_min = float(scenario.rules_record()["max_lateness_min"][0])
     cases = []
@@ -147,3 +207,14 @@ def check_sizes(cases: Sequence[Case], scenario: Scenario) -> None:
                 f"{scenario.num_drivers}. Pass --num-drivers {case.day.num_drivers} (the pair network needs no "
                 "retraining)."
             )
+
+
+def day_notes(args: argparse.Namespace, cases: Sequence[Case]) -> list[str]:
+    """What the reader must know about the days."""
+    unservable = sum(case.num_unservable for case in cases)
+    notes = []
+    if unservable:
+        notes.append(f"{unservable} bookings could not be served by any shift: they count as lost, not in the cost.")
+    if not args.days_from and args.seed < 2_000_000:
+        notes.append(f"days from {args.seed} on are training or selection days; show results on days from 2000000 on.")
+    return notes

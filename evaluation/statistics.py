@@ -22,7 +22,11 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean with its bootstrap interval; ``p_value`` is two-sided, for a mean of zero."""
+    """
+    A mean with its bootstrap interval; ``p_value`` is two-sided, for a mean of zero.
+
+    One day says nothing about other days: then ``low``, ``high`` and ``p_value`` are nan.
+    """
 
     mean: float
     low: float
@@ -65,6 +69,9 @@ def bootstrap_mean(
     -----
     Seeds and days are drawn independently (crossed design). Drawing S seeds again understates their variance by
     (S - 1) / S, a fifth at 5 seeds, so each seed's deviation from the mean is stretched by sqrt(S / (S - 1)) first.
+
+    A p-value is at least 2^(1 - days), the smallest that a sign-flip test of so many paired days can have: the
+    bootstrap alone would call three days of one sign significant.
     """
     table = np.atleast_2d(np.asarray(values, np.float64))
     rows = clusters_of(list(range(table.shape[1])) if clusters is None else clusters)
@@ -78,6 +85,8 @@ def bootstrap_mean(
         return Interval(np.nan, np.nan, np.nan, np.nan, 0)
     num_seeds, num_days = len(table), int(rows.max()) + 1
     mean = float(table.mean())
+    if num_days == 1:
+        return Interval(mean, np.nan, np.nan, np.nan, 1)
     if num_seeds > 1:
         of_seed = table.mean(axis=1, keepdims=True)
         table = table + (of_seed - mean) * (np.sqrt(num_seeds / (num_seeds - 1)) - 1.0)
@@ -87,7 +96,7 @@ def bootstrap_mean(
     tail = 100 * (1 - confidence) / 2
     low, high = np.percentile(means, [tail, 100 - tail])
     at_most_zero, at_least_zero = (means <= 0).sum(), (means >= 0).sum()
-    p_value = min(1.0, 2 * (min(at_most_zero, at_least_zero) + 1) / (num_resamples + 1))
+    p_value = min(1.0, max(2 * (min(at_most_zero, at_least_zero) + 1) / (num_resamples + 1), 2.0 ** (1 - num_days)))
     return Interval(mean, float(low), float(high), float(p_value), num_days)
 
 

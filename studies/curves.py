@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from evaluation.models import RESOLVED
+from evaluation.runs import RESOLVED
 from studies.jobs import latest_run
 
 FloatArray = npt.NDArray[np.float64]

@@ -21,10 +21,10 @@ import numpy.typing as npt
 
 from agents.ensemble import EnsemblePolicy
 from agents.hybrid import MatchingPolicy
-from evaluate import make_env
-from evaluation.models import LAST, ModelError, ModelPolicy, by_name, find_run, load_policy
+from evaluation.players import ModelPolicy, load_policy
 from evaluation.runner import Case, play
-from evaluation.setup import SetupError, cases_from_folders, make_scenario
+from evaluation.runs import LAST, ModelError, by_name, find_run
+from evaluation.setup import SetupError, cases_from_folders, make_env, make_scenario
 from evaluation.statistics import paired_difference
 from studies.improvement import LOST_MIN, MOVES, REWARD, YARDSTICK, fleets_of, make_folders, rule_of
 from studies.real_days import FLEETS, REPORT_DAYS, SELECTION_DAYS

@@ -14,7 +14,8 @@ from typing import Any
 
 import yaml
 
-from evaluation.models import LAST, TRAINED_AGENTS, ModelError, algo_class, find_run
+from evaluation.players import algo_class
+from evaluation.runs import LAST, TRAINED_AGENTS, ModelError, find_run
 from studies.jobs import ROOT
 
 KEPT = ("reward", "algo", "env", "block", "seed", "n_timesteps", "env_kwargs", "eval_env_kwargs", "hyperparams")

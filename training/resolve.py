@@ -216,7 +216,7 @@ def _put_in_tuned(
         if "threshold" not in settings:
             raise SettingsError(
                 f"prices: nothing was tuned for '{prices}' here. Name a priced rule that baselines/tuned.yml holds "
-                "for this environment, reward and plan improvement (python -m baselines.tune), or give the numbers."
+                "for this environment, reward and plan improvement (python -m studies.tune), or give the numbers."
             )
         hyperparams["env_wrapper"] = with_prices(hyperparams["env_wrapper"], settings)
     if isinstance(teacher, dict) and "rule" in teacher and "settings" not in teacher:

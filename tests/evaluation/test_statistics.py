@@ -89,3 +89,16 @@ def test_no_percentage_of_a_number_near_zero_or_negative():
     assert relative_change(5.0, Interval(-100.0, -105.0, -95.0, 0.0, 50)) is None
     assert relative_change(5.0, Interval(3.0, -9.0, 15.0, 0.6, 50)) is None
     assert relative_change(5.0, Interval(10.0, 1.0, 19.0, 0.03, 50)) is None  # above zero, but hardly
+
+
+def test_one_day_has_no_interval():
+    interval = bootstrap_mean([5.0, 7.0], ["monday", "monday"])
+    assert interval.mean == 6.0
+    assert np.isnan([interval.low, interval.high, interval.p_value]).all()
+    assert not interval.is_significant
+
+
+def test_few_days_of_one_sign_are_not_enough():
+    # Three days ahead: a coin does that in one of four throws of three (all heads or all tails), 2^(1 - 3).
+    assert bootstrap_mean([5.0, 6.0, 7.0]).p_value == pytest.approx(0.25)
+    assert bootstrap_mean([5.0, 6.0, 7.0] * 4).p_value == pytest.approx(2.0**-11)

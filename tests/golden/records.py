@@ -22,11 +22,12 @@ import numpy as np
 
 # All that the records need of the project; when a module moves, this is the one place to follow it.
 import envs  # noqa: F401 - registers the environments
-from baselines.rules import RULE_NAMES, make_rules
+from baselines import RULE_NAMES, make_rules
 from envs.days.paratransit import main as convert_published_trips
 from envs.days.scenario import Scenario
-from evaluation.models import TRAINED_AGENTS, ModelPolicy, find_run, load_policy
+from evaluation.players import ModelPolicy, load_policy
 from evaluation.runner import Arena, Case, play
+from evaluation.runs import TRAINED_AGENTS, find_run
 from evaluation.setup import cases_from_folders, generated_cases
 from reward import RewardWrapper
 from tests.golden.day_files import write_day_with_matrix, write_published_trips

@@ -84,7 +84,7 @@ class Judge:
 
     def differences(self, model: BaseAlgorithm) -> FloatArray:
         """Reward of the agent minus reward of the best rule, day by day."""
-        from evaluation.models import ModelPolicy
+        from evaluation.players import ModelPolicy
 
         policy: Any = ModelPolicy("trial", model)
         played = play(policy, self.cases, self.scenario, self.reward, measure_latency=False, arena=self._arena)

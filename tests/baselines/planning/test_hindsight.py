@@ -13,7 +13,7 @@ from baselines.planning.hindsight import Planner, hindsight
 from baselines.planning.search import insert_missing
 from baselines.replanners import ReplanSearch
 from envs.days.scenario import Scenario
-from evaluation.gap import make_reference
+from evaluation.reference import make_reference
 from evaluation.runner import Case, play
 from evaluation.setup import generated_cases
 from tests.envs.line import booking, driver, line_day

@@ -1,8 +1,8 @@
 """
 Finds the settings of the tunable rules on selection days and keeps them in ``tuned.yml``.
 
-    python -m baselines.tune --env Dispatch-v0 --reward v2
-    python -m baselines.tune --env DispatchDay-v0 --scenario paratransit --days-from FOLDER --days 45-59
+    python -m studies.tune --env Dispatch-v0 --reward v2
+    python -m studies.tune --env DispatchDay-v0 --scenario paratransit --days-from FOLDER --days 45-59
 """
 
 from __future__ import annotations
@@ -15,9 +15,24 @@ from typing import Any
 
 import numpy as np
 
+from baselines import RULES, rule_class
+from baselines.policy import TunableRule
 from baselines.replanners import Replanner
-from baselines.rules import RULES, TunableRule, rule_class
 from baselines.tuned import TUNED_PATH, Entry, read_tuned, write_tuned
+from envs.kpis import KPI_NAMES, episode_kpis
+from evaluation.comparison import OBJECTIVES
+from evaluation.runner import Arena
+from evaluation.setup import (
+    FIRST_SELECTION_DAY,
+    NUM_GENERATED_DAYS,
+    SetupError,
+    cases_from_folders,
+    check_sizes,
+    generated_cases,
+    make_scenario,
+    parse_values,
+    usual_objective,
+)
 
 NUM_STARTUP_TRIALS = 40  # drawn at random before TPE begins to learn from them
 LOCAL_SHARE = 0.4  # of the trials, the last ones: small changes of the best values so far
@@ -28,7 +43,7 @@ MARGIN = 0.1  # a value found this close to the edge of its range, as a share of
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m baselines.tune",
+        prog="python -m studies.tune",
         description="Tune the rules on selection days.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
@@ -107,12 +122,10 @@ def tune_rule(
 def main(argv: list[str] | None = None) -> int:
     """Run the command; the exit code is 0 when it is done, 2 for a setting that can't be used."""
     args = build_parser().parse_args(argv)
-    from evaluation.setup import SetupError
-
     try:
         entry = tune(args, argv)
     except SetupError as error:
-        print(f"baselines.tune: {error}", file=sys.stderr)
+        print(f"studies.tune: {error}", file=sys.stderr)
         return 2
     write_tuned(entry, Path(args.output))
     for name, found in entry.rules.items():
@@ -123,21 +136,6 @@ def main(argv: list[str] | None = None) -> int:
 
 def tune(args: argparse.Namespace, argv: list[str] | None = None) -> Entry:
     """Tune every rule that was asked for, one after the other."""
-    from envs.kpis import KPI_NAMES
-    from evaluation.report import OBJECTIVES
-    from evaluation.runner import Arena
-    from evaluation.setup import (
-        FIRST_SELECTION_DAY,
-        NUM_GENERATED_DAYS,
-        SetupError,
-        cases_from_folders,
-        check_sizes,
-        generated_cases,
-        make_scenario,
-        parse_values,
-        usual_objective,
-    )
-
     overrides = parse_values(args.env_kwargs)
     if args.num_drivers is not None:
         overrides["num_drivers"] = args.num_drivers
@@ -169,7 +167,7 @@ def tune(args: argparse.Namespace, argv: list[str] | None = None) -> Entry:
         objective=objective,
         days=days,
     )
-    command = " ".join(["python -m baselines.tune", *(sys.argv[1:] if argv is None else argv)])
+    command = " ".join(["python -m studies.tune", *(sys.argv[1:] if argv is None else argv)])
     known = {old.key: old.rules for old in read_tuned(Path(args.output))}.get(entry.key, {})
     for rule in rules:
         if not issubclass(rule, TunableRule):
@@ -219,7 +217,7 @@ def at_the_edge(rule: type[TunableRule], values: dict[str, float]) -> list[str]:
 class Replay:
     """The same days again and again: loaded once, restored from a copy."""
 
-    def __init__(self, arena: Any, cases: Sequence[Any]) -> None:
+    def __init__(self, arena: Arena, cases: Sequence[Any]) -> None:
         self.arena, self.cases = arena, cases
         arena.load(cases)
         self._start = [array.copy() for array in arena.batch.world]
@@ -228,8 +226,6 @@ class Replay:
         """The objective of each day."""
         if isinstance(rule, Replanner):
             rule.judged_by, rule.time_limit_ms = objective, replan_ms
-        from envs.kpis import episode_kpis
-
         world = self.arena.batch.world
         for array, start in zip(world, self._start, strict=True):
             array[...] = start

@@ -1,169 +1,28 @@
-"""Trained models as policies: finds the model of a run, checks that it fits, and lets it choose for many days."""
+"""Who plays: trained models and ensembles of them, as policies that choose for many days at once."""
 
 from __future__ import annotations
 
+import argparse
 import inspect
-import json
 import warnings
-import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-import yaml
+import torch
 from gymnasium import spaces
 
+from agents.ensemble import EnsemblePolicy
+from baselines import make_rules, tuned_settings
+from baselines.planning.solvers import SolverMissing
 from baselines.policy import IntArray, Policy
+from baselines.registry import untuned
+from envs.days.scenario import Scenario
+from evaluation.runs import ModelError, Run
+from evaluation.setup import SetupError
+from reward import PairPrices, RewardFunction
 
-RESOLVED = "resolved.yml"  # what train.py leaves in <run>/<environment>/
-BEST, LAST = "best", "last"
-TRAINED_AGENTS = Path(__file__).resolve().parent.parent / "trained-agents"
-
-
-class ModelError(ValueError):
-    """A model that can't be evaluated; the message says which, why, and what to do."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """
-    A trained model and the settings it was trained with.
-
-    Attributes
-    ----------
-    settings
-        Of ``resolved.yml``: reward, algo, env, env_kwargs, seed, hyperparams; empty for a bare zip.
-    """
-
-    path: Path
-    folder: Path | None
-    checkpoint: str  # best, last or the name of the zip
-    algo: str
-    settings: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """Names the model in tables: algorithm and run folder, or the file's name."""
-        if self.folder is None:
-            return self.path.stem
-        return f"{self.algo} {self.folder.name} ({self.checkpoint})"
-
-    @property
-    def group(self) -> str:
-        """The same for models that differ in the training seed only."""
-        if not self.settings:
-            return self.name
-        kept = {key: self.settings.get(key) for key in ("reward", "algo", "env", "env_kwargs", "block", "hyperparams")}
-        kept["n_timesteps"] = self.settings.get("n_timesteps")
-        kept["checkpoint"] = self.checkpoint
-        return json.dumps(kept, sort_keys=True, default=str)
-
-
-def by_name(given: str, root: Path = TRAINED_AGENTS) -> list[Path]:
-    """
-    The models that a word on the command line stands for.
-
-    A path stands for itself. Otherwise it is the name of a shipped model, ``v2-short-shift-seed1``, or of all its
-    training seeds, ``v2-short-shift``.
-    """
-    path = Path(given)
-    if path.exists() or len(path.parts) != 1 or Path(f"{path}.zip").is_file():
-        return [path]
-    if (root / path).is_dir():
-        return [root / path]
-    return sorted(root.glob(f"{path}-seed*")) or [path]
-
-
-def find_run(path: str | Path, which: str = BEST, algo: str | None = None) -> Run:
-    """
-    The model behind ``path``: a zip, or a run folder such as ``logs/v2/dqn/Dispatch-v0_1``.
-
-    Parameters
-    ----------
-    which
-        ``best`` takes best_model.zip of a run folder (the last model when the run never evaluated), ``last``
-        <EnvId>.zip.
-
-    Raises
-    ------
-    ModelError
-        When there is no such file, or the folder is not a run, or the algorithm is not known.
-    """
-    path = Path(path)
-    if path.is_file():
-        folder = path.parent if _settings_file(path.parent) else None
-        settings = _read_settings(path.parent)
-        checkpoint = BEST if path.stem == "best_model" else path.stem
-        if settings and path.stem == settings.get("env"):
-            checkpoint = LAST
-        return Run(path, folder, checkpoint, algo or settings.get("algo") or _algo_of(path), settings)
-    if not path.is_dir():
-        zipped = path.with_name(path.name + ".zip")
-        if zipped.is_file():
-            return find_run(zipped, which, algo)
-        shipped = sorted(folder.name for folder in TRAINED_AGENTS.glob("*/"))
-        raise ModelError(
-            f"--model {path}: there is no such file or folder, nor a shipped model of that name. "
-            f"Shipped: {', '.join(shipped) or 'none'}."
-        )
-    settings = _read_settings(path)
-    last = [path / f"{settings['env']}.zip"] if "env" in settings else []
-    last += [zipped for zipped in sorted(path.glob("*.zip")) if zipped.stem in _env_ids(path)]
-    best = path / "best_model.zip"
-    chosen = best if which == BEST and best.is_file() else next((p for p in last if p.is_file()), None)
-    if chosen is None and best.is_file():
-        raise ModelError(f"--model {path}: the run has no last model yet, only best_model.zip. Leave --last out.")
-    if chosen is None:
-        raise ModelError(
-            f"--model {path}: not a run folder, it holds neither best_model.zip nor <EnvId>.zip. "
-            "Name a folder such as logs/v2/dqn/Dispatch-v0_1, or a zip."
-        )
-    checkpoint = BEST if chosen == best else LAST
-    return Run(chosen, path, checkpoint, algo or settings.get("algo") or _algo_of(chosen), settings)
-
-
-def _settings_file(folder: Path) -> Path | None:
-    return next(iter(sorted(folder.glob(f"*/{RESOLVED}"))), None)
-
-
-def _env_ids(folder: Path) -> set[str]:
-    """Names of the subfolders, one of which rl-zoo3 calls after the environment."""
-    return {sub.name for sub in folder.iterdir() if sub.is_dir()}
-
-
-def _read_settings(folder: Path) -> dict[str, Any]:
-    file = _settings_file(folder)
-    return (yaml.safe_load(file.read_text()) or {}) if file is not None else {}
-
-
-def _zip_data(path: Path) -> dict[str, Any]:
-    """What Stable-Baselines3 keeps as JSON beside the weights, without unpickling anything."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return json.loads(archive.read("data"))
-    except (zipfile.BadZipFile, KeyError, json.JSONDecodeError) as error:
-        raise ModelError(f"--model {path}: not a model saved by Stable-Baselines3 ({error}).") from error
-
-
-def _algo_of(path: Path) -> str:
-    """The algorithm of a zip that comes without its run folder, from the class of its policy and its settings."""
-    data = _zip_data(path)
-    policy = str(data.get("policy_class", {}).get("__module__", ""))
-    if "n_ticks" in data:
-        return "maskable_dqn"
-    if "qrdqn" in policy:
-        return "qrdqn"
-    if policy.startswith("sb3_contrib.common.maskable"):
-        return "maskable_ppo"
-    if "exploration_rate" in data:
-        return "dqn"
-    if "clip_range" in data:
-        return "ppo"
-    if "gae_lambda" in data:
-        return "a2c"
-    raise ModelError(f"--model {path}: can't tell which algorithm it is. Pass --algo.")
+PAIR_ALGOS = ("maskable_dqn",)  # those whose pair network serves any fleet
 
 
 def algo_class(algo: str) -> type[Any]:
@@ -212,7 +71,7 @@ def load_policy(run: Run, env: Any) -> ModelPolicy:
         raise ModelError(f"--model {run.path}: can't be loaded as {run.algo}: {error}") from error
     problem = misfit(model.observation_space, model.action_space, env)
     if problem is not None:
-        if run.algo != "maskable_dqn":
+        if run.algo not in PAIR_ALGOS:
             raise ModelError(f"--model {run.path}: {problem}")
         from agents.transfer import load_for
 
@@ -240,8 +99,6 @@ def own_reward(run: Run, env: Any, prices: Mapping[str, float] | None = None) ->
     payer = env.payer if hasattr(env, "payer") else None
     if payer is None or (trained_on is None and prices is None):
         return None
-    from reward import PairPrices, RewardFunction
-
     if trained_on is None:
         return RewardFunction(payer.function.weights, None if prices is None else PairPrices(prices))
     try:
@@ -312,3 +169,104 @@ class ModelPolicy(Policy):
         masks = {"action_masks": observation["action_mask"].astype(bool)} if self._takes_masks else {}
         actions[rows] = self.model.predict(observation, deterministic=True, **masks)[0]
         return actions
+
+
+def load_models(runs: Sequence[Run], env: Any) -> list[ModelPolicy]:
+    """The models of these runs as policies, each with a name of its own; they share one thread."""
+    if runs:
+        torch.set_num_threads(1)
+    models = [load_policy(run, env) for run in runs]
+    for i, model in enumerate(models):  # two zips may have the same name
+        if any(other.name == model.name for other in models[:i]):
+            model.name = f"{model.name} #{i + 1}"
+    return models
+
+
+def make_ensembles(
+    pools: dict[str, list[str]], runs: Sequence[Run], models: Sequence[ModelPolicy], size: int
+) -> tuple[list[ModelPolicy], dict[str, list[str]]]:
+    """
+    Models of each pool as ensembles of ``size`` (0: one of all), in the order given, those left over in none; and
+    where there are several ensembles, them as one method.
+    """
+    by_name = {model.name: (run, model) for run, model in zip(runs, models, strict=True)}
+    ensembles: list[ModelPolicy] = []
+    pools_of_ensembles: dict[str, list[str]] = {}
+    for pool, members in pools.items():
+        found = [by_name[name] for name in members]
+        if not all(run.algo in PAIR_ALGOS for run, _ in found):
+            continue
+        if not 0 <= size <= len(found) or size == 1:
+            raise SetupError(f"--also-ensemble {size}: expected 2 to {len(found)} of the models of '{pool}'.")
+        size_here = size or len(found)
+        groups = [found[i : i + size_here] for i in range(0, len(found) - size_here + 1, size_here)]
+        names = []
+        for group in groups:
+            run, seeds = group[0][0], " ".join(str(run.settings.get("seed")) for run, _ in group)
+            taken = [each.name for each in ensembles]
+            names.append(unused(f"{run.algo}, mean of seeds {seeds} ({run.checkpoint})", taken))
+            ensemble = EnsemblePolicy([model.model for _, model in group])
+            ensembles.append(ModelPolicy(names[-1], ensemble, group[0][1].reward_function))
+        if len(names) > 1:
+            name = f"{found[0][0].algo}, {len(names)} means of {size_here} seeds ({found[0][0].checkpoint})"
+            pools_of_ensembles[unused(name, pools_of_ensembles)] = names
+    if not ensembles:
+        raise SetupError(
+            "--also-ensemble: no maskable_dqn models that differ in the training seed only. Name two or more."
+        )
+    return ensembles, pools_of_ensembles
+
+
+def pool_seeds(runs: Sequence[Run], names: Sequence[str]) -> dict[str, list[str]]:
+    """Models with the same settings but other training seeds, as one method each."""
+    groups: dict[str, list[int]] = {}
+    for i, run in enumerate(runs):
+        groups.setdefault(run.group, []).append(i)
+    pools: dict[str, list[str]] = {}
+    for members in groups.values():
+        seeds = {runs[i].settings.get("seed") for i in members}
+        if len(members) > 1 and len(seeds) == len(members):
+            run = runs[members[0]]
+            name = f"{run.algo}, {len(members)} seeds ({run.checkpoint})"
+            pools[unused(name, pools)] = [names[i] for i in members]
+    return pools
+
+
+def unused(name: str, taken: Any) -> str:
+    """The name, with primes until nothing else has it."""
+    while name in taken:
+        name += "'"
+    return name
+
+
+def choose_rules(
+    args: argparse.Namespace, env_id: str, reward: str | None, scenario: Scenario, objective: str
+) -> tuple[list[Policy], list[str], dict[str, Any]]:
+    """The rules that play, notes about them, and the settings of those that have any."""
+    if args.model and not args.compare_baseline and not args.policies:
+        return [], [], {}
+    tuned = tuned_settings(
+        env_id,
+        reward,
+        scenario=scenario.name,
+        plan_improvement=scenario.rules.plan_improvement,
+        gives_back=scenario.rules.gives_back,
+        objective=objective,
+    )
+    try:
+        rules = make_rules(
+            args.policies,
+            tuned,
+            has_reward=reward is not None,
+            judged_by=objective,
+            replan_ms=args.replan_ms,
+            replan_seed=args.replan_seed,
+        )
+    except (ValueError, SolverMissing) as error:
+        raise SetupError(f"--policies: {error}") from error
+    notes, plain = [], untuned(rules, tuned)
+    if plain:
+        notes.append(
+            f"not tuned for these settings, so with their defaults: {', '.join(plain)} (python -m studies.tune)."
+        )
+    return rules, notes, {rule.name: rule.settings() for rule in rules if rule.settings()}

@@ -1,4 +1,4 @@
-"""How far everybody is from the hindsight plan of each day, and who is significantly better than whom."""
+"""The hindsight plan of each day, and how far from it a policy is."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,12 +14,6 @@ from baselines.planning.bound import upper_bound
 from baselines.planning.hindsight import CACHE_DIR, SIGN, Planner, hindsight, store
 from envs.days.scenario import Scenario
 from evaluation.runner import Case, Played
-from evaluation.statistics import holm, paired_difference
-
-if TYPE_CHECKING:
-    from evaluation.report import Evaluation
-
-SIGNIFICANCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -61,21 +55,6 @@ class Reference:
             "bounds": self.bounds.tolist(),
             "origins": self.origins,
         }
-
-    def notes(self) -> list[str]:
-        """What the reader has to know about it."""
-        notes = [
-            f"hindsight: the whole day known, {self.num_iterations} iterations of each search; mean "
-            f"{self.values.mean():.1f}."
-        ]
-        if not np.isnan(self.bounds).any():
-            notes.append(f"no plan at all can do better than {self.bounds.mean():.1f} on average (bound).")
-        if self.from_policies:
-            notes.append(
-                f"on {self.from_policies} of {len(self.values)} days the best plan known is what a policy did: search "
-                "longer (--hindsight)."
-            )
-        return notes
 
 
 def make_reference(
@@ -124,35 +103,3 @@ def gap_percent(mean: float, best: float, objective: str) -> float:
 def share_closed(mean: float, rule: float, best: float) -> float:
     """Which part of the way from the best simple rule to the hindsight plan a policy has come; 1 is all of it."""
     return (mean - rule) / (best - rule) if best != rule else math.nan
-
-
-@dataclass(frozen=True)
-class Ahead:
-    """``better`` beats ``worse`` on the objective, after the correction for all pairs."""
-
-    better: str
-    worse: str
-    mean_difference: float
-    p_value_holm: float
-
-
-def significant_pairs(evaluation: Evaluation) -> list[Ahead]:
-    """All pairs of policies (pools for their members) that differ significantly, paired by day, Holm-corrected."""
-    pooled = {name for members in evaluation.pools.values() for name in members}
-    names = [*evaluation.pools, *(one.policy for one in evaluation.played if one.policy not in pooled)]
-    values = {name: evaluation.values(name, evaluation.objective) for name in names}
-    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
-    intervals = []
-    for a, b in pairs:
-        one, other = np.atleast_2d(values[a]), np.atleast_2d(values[b])
-        # A pool keeps its seeds against a single policy; two pools are compared by their means.
-        if len(one) > 1 and len(other) > 1:
-            one, other = one.mean(axis=0, keepdims=True), other.mean(axis=0, keepdims=True)
-        intervals.append(paired_difference(one, other, evaluation.clusters))
-    sign = SIGN[evaluation.objective]
-    ahead = []
-    for (a, b), interval, p_value in zip(pairs, intervals, holm([x.p_value for x in intervals]), strict=True):
-        if interval.is_significant and p_value < SIGNIFICANCE:
-            better, worse = (a, b) if sign * interval.mean > 0 else (b, a)
-            ahead.append(Ahead(better, worse, abs(interval.mean), p_value))
-    return ahead

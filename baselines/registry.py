@@ -1,0 +1,90 @@
+"""All policies to beat by their names: the rules, and above them the re-planners."""
+
+from __future__ import annotations
+
+import difflib
+import textwrap
+from collections.abc import Iterable
+
+from baselines.policy import Policy, TunableRule
+from baselines.replanners import DEFAULT_LIMIT_MS, REPLANNERS, Replanner
+from baselines.rules import RULES
+
+RULE_NAMES = tuple(rule.name for rule in RULES)
+
+
+def rule_class(name: str) -> type[Policy]:
+    """
+    The rule or re-planner of that name.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, naming the nearest known one.
+    """
+    known = {rule.name: rule for rule in (*RULES, *REPLANNERS)}
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    hint = f"Did you mean '{near[0]}'?" if near else f"Known are: {', '.join(known)}."
+    raise ValueError(f"unknown policy '{name}'. {hint}")
+
+
+def make_rules(
+    names: Iterable[str] | None = None,
+    tuned: dict[str, dict[str, float]] | None = None,
+    *,
+    has_reward: bool = True,
+    judged_by: str = "reward",
+    replan_ms: float | None = None,
+    replan_seed: int = 0,
+) -> list[Policy]:
+    """
+    The rules (all without names) or re-planners of these names, with ``tuned`` values where there are any.
+
+    Without a reward, the rules that choose by it are left out, unless they were named: then that is an error. All
+    re-planners plan by the same model of the day, so one that was not tuned itself takes what was found for another.
+
+    Parameters
+    ----------
+    judged_by, replan_ms, replan_seed
+        Of re-planners: what the day is judged by, time limit per decision and seed of the solver.
+    """
+    tuned = tuned or {}
+    of_replanners = next((tuned[rule.name] for rule in REPLANNERS if rule.name in tuned), {})
+    classes = [rule_class(name) for name in names] if names is not None else list(RULES)
+    rules: list[Policy] = []
+    for rule in classes:
+        if rule.needs_reward and not has_reward:
+            if names is not None:
+                raise ValueError(f"rule '{rule.name}' chooses by what the reward would pay. Pass --reward v2.")
+            continue
+        if issubclass(rule, Replanner):
+            limit_ms = DEFAULT_LIMIT_MS if replan_ms is None else replan_ms
+            settings = tuned.get(rule.name, of_replanners)
+            rules.append(rule(limit_ms, replan_seed, judged_by, **settings))
+        else:
+            rules.append(rule(**tuned.get(rule.name, {})) if issubclass(rule, TunableRule) else rule())
+    return rules
+
+
+def describe() -> str:
+    """Each rule and re-planner with what it sees and does, within 120 characters a line."""
+    lines = []
+    for rule in (*RULES, *REPLANNERS):
+        sees = "sees the backlog" if rule.sees_backlog else "sees the slots only"
+        traits = [sees, *(["needs a reward"] if rule.needs_reward else [])]
+        traits += ["tuned"] if issubclass(rule, TunableRule) else []
+        lines.append(f"{rule.name} ({', '.join(traits)})")
+        lines += textwrap.wrap(rule.description, 116, initial_indent="    ", subsequent_indent="    ")
+    return "\n".join(lines)
+
+
+def untuned(rules: Iterable[Policy], tuned: dict[str, dict[str, float]]) -> list[str]:
+    """Names of the tunable rules that play with their defaults; what was found for one re-planner serves all."""
+    is_shared = any(replanner.name in tuned for replanner in REPLANNERS)
+    return [
+        rule.name
+        for rule in rules
+        if isinstance(rule, TunableRule) and rule.name not in tuned and not (is_shared and isinstance(rule, Replanner))
+    ]
