@@ -20,6 +20,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return run(options, given)
     except SettingsError as error:
+        if options["verbose"] > 1:
+            raise
         print(f"train.py: {error}", file=sys.stderr)
         return 2
 

@@ -37,6 +37,7 @@ import torch as th
 from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
 from stable_baselines3.common.utils import ConstantSchedule, obs_as_tensor, safe_mean
 from stable_baselines3.common.vec_env import VecEnv
+from tqdm import tqdm
 
 from training import checkpoint
 from training.metrics import TrainingMetrics
@@ -203,9 +204,12 @@ class SelectionEvaluation(EvalCallback):
     ``best_model.zip`` is the model with the best mean return on the selection days.
     """
 
-    def __init__(self, eval_env: VecEnv, metrics: TrainingMetrics | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, eval_env: VecEnv, metrics: TrainingMetrics | None = None, shows_progress: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(eval_env, **kwargs)
-        self.metrics = metrics
+        self.metrics, self.shows_progress = metrics, shows_progress
+        self._bar: Any = None
         self._kpis: list[dict[str, float]] = []
 
     def _init_callback(self) -> None:
@@ -232,6 +236,8 @@ class SelectionEvaluation(EvalCallback):
 
     def _log_success_callback(self, locals_: dict[str, Any], globals_: dict[str, Any]) -> None:
         super()._log_success_callback(locals_, globals_)
+        if locals_["done"] and self._bar is not None:
+            self._bar.update()
         if locals_["done"] and "kpis" in locals_["info"]:
             self._kpis.append(locals_["info"]["kpis"])
             # After the last episode these are the means over all, in time for the dump of this evaluation.
@@ -242,7 +248,9 @@ class SelectionEvaluation(EvalCallback):
         if self.eval_freq <= 0 or self.n_calls % self.eval_freq != 0:
             return True
         self._kpis = []
-        goes_on = super()._on_step()
+        total = self.n_eval_episodes if self.shows_progress else 0
+        with tqdm(total=total, desc="evaluation", unit=" days", delay=2.0, leave=False, disable=not total) as self._bar:
+            goes_on = super()._on_step()
         if self.metrics is not None:
             kpis = mean_kpis(self._kpis)
             self.metrics.add_evaluation(timesteps=self.num_timesteps, reward=self.last_mean_reward, kpis=kpis)
@@ -257,6 +265,63 @@ def mean_kpis(episodes: list[dict[str, float]]) -> dict[str, float]:
         if values:
             means[name] = float(np.mean(values))
     return means
+
+
+class Progress(BaseCallback):
+    """How far the run is, decisions per second and the time that is left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bar: Any = None
+
+    def _on_training_start(self) -> None:
+        self._bar = tqdm(total=self.locals["total_timesteps"], initial=self.num_timesteps, unit=" decisions")
+
+    def _on_step(self) -> bool:
+        self._bar.update(self.num_timesteps - self._bar.n)
+        return True
+
+    def close(self) -> None:
+        """Also after a stop in between."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def _on_training_end(self) -> None:
+        self.close()
+
+
+class Refill(BaseCallback):
+    """
+    A finished run that goes on without its replay buffer plays first and learns once it has something to sample.
+
+    What is given up against a kept buffer: these decisions bring no updates, and the transitions of before are gone.
+
+    Parameters
+    ----------
+    num_transitions
+        How many are played without an update. First among the callbacks, so that a saved model knows nothing of it.
+    """
+
+    def __init__(self, num_transitions: int) -> None:
+        super().__init__()
+        self.num_transitions = num_transitions
+        self._gradient_steps: int | None = None
+
+    def _on_rollout_start(self) -> None:
+        if self._gradient_steps is not None:
+            self.model.gradient_steps = self._gradient_steps  # type: ignore[attr-defined]
+            self._gradient_steps = None
+
+    def _on_rollout_end(self) -> None:
+        model: Any = self.model
+        if model.replay_buffer.size() * model.n_envs < self.num_transitions:
+            self._gradient_steps, model.gradient_steps = model.gradient_steps, 0
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_training_end(self) -> None:
+        self._on_rollout_start()
 
 
 class RunStopped(Exception):

@@ -33,7 +33,7 @@ def save(model: BaseAlgorithm, run_folder: str | Path, with_buffer: bool = True)
     """
     Write the checkpoint of a run; the previous one stays valid until the new one is complete.
 
-    ``with_buffer=False`` leaves out the replay buffer, for a run that is finished and won't go on.
+    ``with_buffer=False`` leaves out the replay buffer, for a run that is finished: should it go on, it fills a new one.
     """
     target = Path(run_folder) / FOLDER
     fresh, old = target.with_suffix(".new"), target.with_suffix(".old")
@@ -84,12 +84,7 @@ def load(algo: str, checkpoint: Path, env: VecEnv, device: th.device | str = "au
     model = ALGOS[algo].load(
         checkpoint / _MODEL, env=env, device=device, force_reset=not is_exact, verbose=verbose, tensorboard_log=None
     )
-    if getattr(model, "replay_buffer", None) is not None:
-        if not (checkpoint / _BUFFER).is_file():
-            raise SettingsError(
-                f"{checkpoint}: the run was finished and its replay buffer removed, so it can't go on. "
-                "Train with --save-replay-buffer to keep it."
-            )
+    if has_buffer(checkpoint):
         buffer = load_from_pkl(checkpoint / _BUFFER)
         buffer.device = model.device
         model.replay_buffer = _with_unused_rows(buffer)  # type: ignore[attr-defined]
@@ -102,6 +97,11 @@ def load(algo: str, checkpoint: Path, env: VecEnv, device: th.device | str = "au
         env.seed(int(sequence.generate_state(1)[0]))
     _restore_random_states(model, state["random"])
     return model
+
+
+def has_buffer(checkpoint: Path) -> bool:
+    """Whether the replay buffer was kept; on-policy algorithms have none."""
+    return (checkpoint / _BUFFER).is_file()
 
 
 def num_timesteps(checkpoint: Path) -> int:

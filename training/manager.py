@@ -19,7 +19,7 @@ import torch as th
 from rl_zoo3.callbacks import SaveVecNormalizeCallback
 from rl_zoo3.utils import ALGOS
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.callbacks import BaseCallback, CheckpointCallback, ProgressBarCallback
+from stable_baselines3.common.callbacks import BaseCallback, CheckpointCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.utils import set_random_seed
@@ -29,12 +29,21 @@ from agents.maskable_dqn import MaskableDQN
 from agents.transfer import load_for
 from checked import SettingsError
 from training import checkpoint, metrics
-from training.callbacks import Checkpoints, EpisodeRecorder, QValueRecorder, RunStopped, SelectionEvaluation
+from training.callbacks import (
+    Checkpoints,
+    EpisodeRecorder,
+    Progress,
+    QValueRecorder,
+    Refill,
+    RunStopped,
+    SelectionEvaluation,
+)
 from training.environments import Environments
 from training.metrics import TrainingMetrics
 from training.recipe import Recipe, check_buffer
 from training.run_folder import RunFolder
 from training.settings import RunSettings
+from training.tracking import check_tracking, start_tracking
 
 DEFAULT_LOG_INTERVAL = 10  # finished episodes between two points of a curve; SB3's 4 is a point per 96 decisions here
 
@@ -51,6 +60,7 @@ class RunManager:
 
     def __init__(self, settings: RunSettings) -> None:
         self.settings = settings
+        check_tracking(settings)
         self.recipe = Recipe.of(settings.hyperparams)
         self.checkpoint = None if settings.resume is None else checkpoint.find(settings.resume)
         self.environments = Environments(settings, self.recipe, saved=self.checkpoint)
@@ -59,16 +69,26 @@ class RunManager:
         self.model: BaseAlgorithm
         self.metrics: TrainingMetrics
         self.callbacks: list[BaseCallback]
+        self.tracked: Any = None
 
     # --- before -------------------------------------------------------------------------------------------------------
 
     def set_up(self) -> BaseAlgorithm:
-        """Make the folder, the environments and the model; the settings are written now."""
+        """Make the folder, the environments and the model; a new folder goes again when that fails."""
+        self.folder = RunFolder.claim(self.settings)
+        try:
+            return self._set_up()
+        except SettingsError:
+            if self.settings.resume is None:
+                self.folder.discard()
+            raise
+
+    def _set_up(self) -> BaseAlgorithm:
         settings = self.settings
         set_random_seed(settings.seed)
         if settings.num_threads > 0:
             th.set_num_threads(settings.num_threads)
-        self.folder = RunFolder.claim(settings)
+        self.tracked = start_tracking(settings, self.folder)
         if self.checkpoint is not None and not settings.is_batched:
             self.folder.trim_monitor_files(checkpoint.num_timesteps(self.checkpoint))
         self.metrics = TrainingMetrics(self.folder.path, {})
@@ -103,13 +123,21 @@ class RunManager:
             )
         if settings.verbose > 0:
             print(f"Resuming at step {model.num_timesteps} of {settings.n_timesteps}")
+        if isinstance(model, OffPolicyAlgorithm) and not checkpoint.has_buffer(self.checkpoint):
+            refill = Refill(min(max(model.learning_starts, model.batch_size), model.buffer_size))
+            self.callbacks.insert(0, refill)
+            if settings.verbose > 0:
+                print(
+                    f"The finished run's replay buffer was not kept: {refill.num_transitions} decisions are played "
+                    "before it learns on."
+                )
         return model
 
     def _make_callbacks(self) -> list[BaseCallback]:
         settings, n_envs, path = self.settings, self.recipe.n_envs, str(self.folder.path)
         callbacks = [*self.recipe.callbacks]
         if settings.progress:
-            callbacks.append(ProgressBarCallback())
+            callbacks.append(Progress())
         if settings.save_freq > 0:  # rl-zoo3's numbered models, kept for good
             callbacks.append(CheckpointCallback(max(settings.save_freq // n_envs, 1), path))
         callbacks.append(EpisodeRecorder(self.metrics))
@@ -121,6 +149,7 @@ class RunManager:
                 SelectionEvaluation(
                     self.environments.evaluation(),
                     metrics=self.metrics,
+                    shows_progress=settings.progress,
                     callback_on_new_best=SaveVecNormalizeCallback(save_freq=1, save_path=str(self.folder.params)),
                     best_model_save_path=path,
                     n_eval_episodes=settings.eval_episodes,
@@ -161,13 +190,15 @@ class RunManager:
             for callback in self.callbacks:
                 if isinstance(callback, Checkpoints):
                     callback.restore_handlers()
-                if isinstance(callback, ProgressBarCallback) and hasattr(callback, "pbar"):
-                    callback.on_training_end()
+                if isinstance(callback, Progress):
+                    callback.close()
             self.metrics.write(
                 num_timesteps=model.num_timesteps, finished_at=None if self.is_stopped else metrics.now()
             )
         if not self.is_stopped:
             checkpoint.save(model, self.folder.path, with_buffer=settings.save_replay_buffer)
+        if self.tracked is not None:
+            self.tracked.finish()
         assert model.env is not None
         model.env.close()
 
@@ -236,14 +267,18 @@ def make_model(settings: RunSettings, recipe: Recipe, env: VecEnv) -> BaseAlgori
     Raises
     ------
     SettingsError
-        When the networks don't fit, or the replay buffer wouldn't fit into memory.
+        When the algorithm refuses its settings or the environment, the networks don't fit, or the replay buffer
+        wouldn't fit into memory.
     """
     algo, constructor = ALGOS[settings.algo], dict(recipe.constructor)
     fixed: dict[str, Any] = {"seed": settings.seed, "verbose": settings.verbose, "device": settings.device}
     if "buffer_size" in constructor and "replay_buffer_class" not in constructor and not issubclass(algo, MaskableDQN):
         check_buffer(constructor["buffer_size"], settings.n_timesteps, env.observation_space)
     if not settings.trained_agent:
-        return algo(env=env, tensorboard_log=None, **fixed, **constructor)
+        try:
+            return algo(env=env, tensorboard_log=None, **fixed, **constructor)
+        except ValueError as error:
+            raise SettingsError(f"--algo {settings.algo} --env {settings.env}: {error}") from error
     kept = {name: value for name, value in constructor.items() if name not in ("policy", "policy_kwargs")}
     try:
         data, _, _ = load_from_zip_file(settings.trained_agent)

@@ -116,11 +116,20 @@ def _add_kept(group: argparse._ArgumentGroup) -> None:
     add("--n-eval-envs", type=int)
     add("--checkpoint-freq", type=int, help="decisions between checkpoints; 0: a tenth of the run")
     add("--save-freq", type=int, help="keep a numbered model every so many decisions; -1: none")
-    add("--save-replay-buffer", action=argparse.BooleanOptionalAction, help="so that a finished run can go on")
+    add(
+        "--save-replay-buffer",
+        action=argparse.BooleanOptionalAction,
+        help="keep a finished run's replay buffer (some 100 MB); without it, a run that goes on fills a new one first",
+    )
     add("--log-interval", type=int, help="episodes between points of the curves; -1: 10; -2: none")
     add("-P", "--progress", action="store_true", help="show a progress bar")
     add("--verbose", type=int, help="0: only the last line")
     add("-uuid", "--uuid", action="store_true", help="give the run folder a unique suffix")
+    add("--track", action="store_true", help="send the curves to Weights & Biases; WANDB_MODE=offline keeps them here")
+    add("--wandb-project-name", metavar="NAME")
+    add("--wandb-entity", metavar="TEAM")
+    add("--wandb-group", metavar="GROUP")
+    add("-tags", "--wandb-tags", nargs="+", metavar="TAG")
     add("--resume", metavar="RUN_FOLDER", help="go on with an interrupted run; -n may raise its total")
 
 

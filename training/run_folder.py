@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import sys
 import uuid
 from collections import OrderedDict
@@ -59,6 +60,10 @@ class RunFolder:
                 return folder
             except FileExistsError:  # another run took the number since it was looked up
                 number += 1
+
+    def discard(self) -> None:
+        """Remove a folder in which nothing was trained."""
+        shutil.rmtree(self.path)
 
     @property
     def params(self) -> Path:

@@ -76,11 +76,16 @@ class RunSettings:
     n_eval_envs: int = 1
     checkpoint_freq: int = 0
     save_freq: int = -1
-    save_replay_buffer: bool = True
+    save_replay_buffer: bool = False  # of a finished run; a checkpoint on the way always has it
     log_interval: int = -1
     progress: bool = False
     verbose: int = 1
     uuid: bool = False
+    track: bool = False
+    wandb_project_name: str = "dispatch-trainer"
+    wandb_entity: str | None = None
+    wandb_group: str | None = None
+    wandb_tags: Sequence[str] = ()
 
     @property
     def env_name(self) -> str:

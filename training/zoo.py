@@ -34,6 +34,7 @@ class ZooManager(ExperimentManager):
             self.options[OPTION_OF.get(name, name)] = value
         self.options |= {"vec_env": bound.arguments["vec_env_type"], "uuid": bool(bound.arguments["uuid_str"])}
         self.options["is_tensorboard_on"] = bool(self.options["tensorboard_log"])
+        self.options["track"] = False  # rl-zoo3's command does it itself
         self.run: RunManager | None = None
 
     @property

@@ -46,6 +46,7 @@ def test_resumed_run_equals_the_uninterrupted_one(tmp_path, changes):
     (tmp_path / "cut").mkdir(), (tmp_path / "straight").mkdir()
     # 400 steps; the checkpoint of step 200 lies in the ninth episode (200 = 8 x 24 + 8)
     options = ["-n", "400", "--checkpoint-freq", "200", "--seed", "3", "--eval-freq", "80", "--eval-episodes", "2"]
+    options.append("--save-replay-buffer")
     cut = interrupted(tmp_path / "cut", 250, *options, **changes)
     assert checkpoint.num_timesteps(checkpoint.find(cut)) == 200
     resume(cut)
@@ -110,10 +111,23 @@ def test_finished_run_goes_on_only_to_a_larger_total(tmp_path, capsys):
     assert metrics_of(folder)["num_timesteps"] == 72
 
 
-def test_finished_run_without_its_buffer_says_so(tmp_path, capsys):
-    folder = run(tmp_path, "-n", "48", "--no-save-replay-buffer")
-    assert train.main(["--resume", str(folder), "-n", "96", "--verbose", "0"]) == 2
-    assert "Train with --save-replay-buffer" in capsys.readouterr().err
+def test_finished_run_without_its_buffer_fills_a_new_one_first(tmp_path, capsys):
+    folder = run(tmp_path, "-n", "48")
+    assert not (folder / "checkpoint/replay_buffer.pkl").exists()
+    # 48 decisions, the first 8 (learning_starts) without an update, then one each
+    assert DQN.load(folder / "checkpoint/model.zip")._n_updates == 48 - 8
+    assert train.main(["--resume", str(folder), "-n", "96", "--verbose", "1"]) == 0
+    assert "8 decisions are played before it learns on" in capsys.readouterr().out
+    # again 8 of them in the buffer before the first update: decisions 56 to 96 bring one each
+    model = DQN.load(folder / "checkpoint/model.zip")
+    assert model._n_updates == 40 + 41 and model.gradient_steps == 1
+
+
+def test_interrupted_run_keeps_its_buffer(tmp_path):
+    folder = interrupted(tmp_path, 60, "-n", "96", "--checkpoint-freq", "48")
+    assert (folder / "checkpoint/replay_buffer.pkl").is_file()
+    resume(folder)
+    assert not (folder / "checkpoint/replay_buffer.pkl").exists()
 
 
 def test_other_settings_can_not_change_on_resume(tmp_path, capsys):
@@ -140,7 +154,7 @@ def test_kill_between_renames_leaves_a_usable_checkpoint(tmp_path):
 
 
 def test_saved_buffer_holds_only_what_was_filled(tmp_path):
-    folder = run(tmp_path, "-n", "48", config=write_config(tmp_path, buffer_size=20_000))
+    folder = run(tmp_path, "-n", "48", "--save-replay-buffer", config=write_config(tmp_path, buffer_size=20_000))
     # one observation of 2 x 3 is about 1 kB: 48 x 2 of them, where 20 000 x 2 rows are allocated
     assert (folder / "checkpoint/replay_buffer.pkl").stat().st_size < 1_000_000
 
