@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
 .PHONY: help run test test-slow check lint type format benchmark results operating-day ablation stability improvement \
-	matching real-days opponents search clean
+	matching real-days opponents search docs clean
 
 help:
 	@echo "make run        set up, train V2 with stock DQN, evaluate it against all rules (under 15 min)"
@@ -21,7 +21,8 @@ help:
 	@echo "make improvement DATA=trips.csv  what plan improvement is worth on real days (an hour)"
 	@echo "make matching DATA=trips.csv     learned pair values in a matching, on real days (an hour)"
 	@echo "make search     hyperparameter searches of V1 and V2, 50 trials each, and their checks (hours; resumable)"
-	@echo "make benchmark  how fast everything is, as ratios measured side by side (15 min): benchmarks.md"
+	@echo "make benchmark  how fast everything is, as ratios measured side by side (15 min): docs/results/speed.md"
+	@echo "make docs       build the pages as a site, strictly and without the network: site/index.html"
 
 $(VENV)/.run: requirements.txt
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
@@ -61,7 +62,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 
 benchmark: $(VENV)/.solvers
-	$(BIN)/python -m studies.benchmark --large-day --learning
+	$(BIN)/python -m studies.benchmark --large-day --learning --publish
 
 results: $(VENV)/.run
 	$(BIN)/python -m studies.short_shift
@@ -90,6 +91,10 @@ search: $(VENV)/.run
 # ARGS: options of the study, such as --models-short trained-agents/v2-short-shift-seed*
 opponents: $(VENV)/.solvers
 	$(BIN)/python -m studies.opponents $(DATA) $(ARGS)
+
+docs: $(VENV)/.run
+	$(BIN)/python -m pip install --disable-pip-version-check -q -e ".[docs]"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 clean:
 	rm -rf .numba_cache .pytest_cache .mypy_cache .ruff_cache

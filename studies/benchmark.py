@@ -3,8 +3,8 @@ How fast everything is, as ratios measured side by side: ``python -m studies.ben
 
 One process, one thread. The rounds of all measurements take turns, so that a machine that slows down slows all of
 them, and every figure is the median over the rounds. Quote the ratios; the rates are this machine's. Writes
-``benchmarks.json`` (a flat list) and ``benchmarks.md`` (the same as a table, beside the values of the run before), and
-keeps a dated copy of each run in ``results/benchmark``.
+``benchmark.json`` (see ``studies.results``), beside the values of the run published before, and keeps a dated copy of
+each run in ``results/benchmark``.
 
 - *Simulator*: random feasible decisions with observation and mask, days loaded anew as they end. Larger fleets play
   the short shift with as many more bookings.
@@ -21,7 +21,6 @@ keeps a dated copy of each run in ``results/benchmark``.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import sys
@@ -52,9 +51,11 @@ from envs import DispatchBatch, Scenario
 from envs.days.scenario import generate_day
 from envs.vec_env import DispatchVecEnv
 from reward import RewardFunction, RewardV2
-from studies import minute
-from studies.jobs import ROOT
+from studies import minute, results
 from studies.plain_dispatch import PlainDispatch
+from studies.results import ROOT, Column, Result
+
+RESULT = "benchmark"  # the table's name in docs/results
 
 SIZES: dict[str, dict[str, Any]] = {
     "5x15": {},
@@ -439,24 +440,24 @@ def measured(num_rounds: int) -> list[dict[str, Any]]:
     return rows
 
 
-def table(rows: list[dict[str, Any]], before: dict[str, float], num_rounds: int) -> str:
+def result(rows: list[dict[str, Any]], before: dict[str, float], num_rounds: int) -> Result:
+    """The table of this run, with what ``before`` says of an earlier one."""
     machine = f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, PyTorch {torch.__version__}"
-    lines = [
-        "# Benchmarks",
-        "",
-        f"`make benchmark`; what is measured how stands in `studies/benchmark.py`. Medians of {num_rounds} rounds that "
-        f"take turns, one thread; {machine}. Quote ratios: the rates are this machine's.",
-        "",
-        "| measurement | value | unit | target | met | run before |",
-        "|---|---|---|---|---|---|",
-    ]
-    for entry in rows:
-        met = "" if entry["met"] is None else "yes" if entry["met"] else "**no**"
-        earlier = f"{before[entry['name']]:,}" if entry["name"] in before else ""
-        lines.append(
-            f"| {entry['name']} | {entry['value']:,} | {entry['unit']} | {entry['target'] or ''} | {met} | {earlier} |"
-        )
-    return "\n".join(lines) + "\n"
+    met = {None: None, True: "yes", False: "**no**"}
+    return Result(
+        RESULT,
+        "Speed",
+        (
+            *(Column("name", "measurement"), Column("value", "value", None), Column("unit", "unit")),
+            *(Column("target", "target"), Column("met", "met"), Column("before", "run before", None)),
+        ),
+        tuple({**entry, "met": met[entry["met"]], "before": before.get(entry["name"])} for entry in rows),
+        days=f"medians of {num_rounds} rounds that take turns, one thread",
+        notes=(machine, "quote ratios: the rates are this machine's"),
+        date=results.today(),
+        commit=results.current_commit(),
+        commands=("make benchmark",),
+    )
 
 
 def processor() -> str:
@@ -476,31 +477,28 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--learning", action="store_true", help="also train for a minute, five seeds of V1 and V2 (studies.minute)"
     )
-    parser.add_argument("--output", type=Path, default=ROOT, help="folder of the table (default: this repository)")
-    parser.add_argument("--history", type=Path, default=ROOT / "results/benchmark", help="default: results/benchmark")
+    parser.add_argument("--output", type=Path, default=ROOT / "results/benchmark", help="default: results/benchmark")
+    results.add_publish(parser)
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
-    latest = args.output / "benchmarks.json"
-    before = {entry["name"]: entry["value"] for entry in json.loads(latest.read_text())} if latest.exists() else {}
+    latest = ROOT / results.FOLDER / f"{RESULT}.json"
+    before = {row["name"]: row["value"] for row in Result.read(latest).rows} if latest.exists() else {}
     rows = measured(args.rounds)
     if args.large_day:
         seconds, kpis = large_day(500, 5000, 60)
         rows.append(row("day_500x5000_min", seconds / 60.0, "min", Target(5, True)))
         rows.append(row("day_500x5000_service_rate", kpis["service_rate"], "share"))
     for reward in ("v2", "v1") if args.learning else ():
-        found = minute.measure(reward, args.history / f"minute-{reward}")
-        rows.append(row(f"published_budget_{reward}_s", found.seconds, "s", Target(60, True)))
-        rows.append(row(f"published_budget_{reward}_over_best_rule", found.mean, "points"))
-        rows.append(row(f"published_budget_{reward}_over_best_rule_low", found.low, "points", Target(0)))
-    text = table(rows, before, args.rounds)
+        learned = minute.measure(reward, args.output / f"minute-{reward}")
+        rows.append(row(f"published_budget_{reward}_s", learned.seconds, "s", Target(60, True)))
+        rows.append(row(f"published_budget_{reward}_over_best_rule", learned.mean, "points"))
+        rows.append(row(f"published_budget_{reward}_over_best_rule_low", learned.low, "points", Target(0)))
+    found = result(rows, before, args.rounds)
+    print(found.markdown())
     args.output.mkdir(parents=True, exist_ok=True)
-    args.history.mkdir(parents=True, exist_ok=True)
-    content = json.dumps(rows, indent=1) + "\n"
-    latest.write_text(content)
-    (args.history / f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}.json").write_text(content)
-    (args.output / "benchmarks.md").write_text(text)
-    print(text)
-    print(f"Results: {latest} and benchmarks.md")
+    history = args.output / f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}.json"
+    history.write_text(found.json())
+    results.hand_over([found], args.output, args.publish)
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from baselines.replanners import ReplanSearch
-from studies.benchmark import Decisions, Replanning, Target, exponent, latency_rows, row, table
+from studies.benchmark import Decisions, Replanning, Target, exponent, latency_rows, result, row
 
 
 def test_a_target_is_a_lower_or_an_upper_bound():
@@ -20,9 +20,9 @@ def test_growth_is_the_exponent_of_the_time():
 
 def test_table_marks_what_was_missed_and_shows_the_run_before():
     rows = [row("fast", 45.217, "x", Target(60)), row("rate", 1234.0, "decisions/s")]
-    text = table(rows, {"fast": 40.0}, num_rounds=5)
-    assert "| fast | 45.22 | x | at least 60 | **no** | 40.0 |" in text
-    assert "| rate | 1,234.0 | decisions/s |  |  |  |" in text
+    text = result(rows, {"fast": 40.0}, num_rounds=5).markdown()
+    assert "| fast | 45.22 | x | at least 60 | **no** | 40 |" in text
+    assert "| rate | 1234 | decisions/s |  |  |  |" in text
 
 
 def test_latencies_are_told_as_median_and_99th_percentile():
