@@ -90,9 +90,7 @@ class RunSettings:
     @property
     def env_name(self) -> str:
         """The environment's id as a folder's name; rl-zoo3's way."""
-        from huggingface_sb3 import EnvironmentName
-
-        return str(EnvironmentName(self.env))
+        return self.env.rpartition(":")[2].replace("/", "-")
 
     @property
     def is_batched(self) -> bool:
