@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from checked import check_names
 from envs.world.records import World
 
 IntArray = npt.NDArray[np.int64]
@@ -141,11 +141,7 @@ class TunableRule(Policy):
 
     def __init__(self, **settings: float) -> None:
         super().__init__()
-        for name in settings:
-            if name not in self.space:
-                near = difflib.get_close_matches(name, self.space, n=1)
-                hint = f" Did you mean '{near[0]}'?" if near else f" It knows {', '.join(self.space)}."
-                raise ValueError(f"rule '{self.name}': unknown setting '{name}'.{hint}")
+        check_names(f"rule '{self.name}'", settings, self.space, "setting")
         self._settings = {name: float(settings.get(name, default)) for name, (_, _, default) in self.space.items()}
 
     def settings(self) -> dict[str, float]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import textwrap
 from collections.abc import Iterable
 
 from baselines.policy import Policy, TunableRule
 from baselines.replanners import DEFAULT_LIMIT_MS, REPLANNERS, Replanner
 from baselines.rules import RULES
+from checked import SettingsError, nearest
 
 RULE_NAMES = tuple(rule.name for rule in RULES)
 
@@ -25,9 +25,7 @@ def rule_class(name: str) -> type[Policy]:
     known = {rule.name: rule for rule in (*RULES, *REPLANNERS)}
     if name in known:
         return known[name]
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    hint = f"Did you mean '{near[0]}'?" if near else f"Known are: {', '.join(known)}."
-    raise ValueError(f"unknown policy '{name}'. {hint}")
+    raise SettingsError(f"unknown policy '{name}'. {nearest(name, known)}")
 
 
 def make_rules(

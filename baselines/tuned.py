@@ -10,6 +10,7 @@ import yaml
 
 from baselines.policy import TunableRule
 from baselines.registry import rule_class
+from checked import read_section
 
 TUNED_PATH = Path(__file__).with_name("tuned.yml")
 _HEADER = """\
@@ -52,10 +53,7 @@ def read_tuned(path: Path = TUNED_PATH) -> list[Entry]:
         return []
     entries = []
     for number, raw in enumerate(yaml.safe_load(path.read_text()) or []):
-        unknown = set(raw) - set(Entry.__dataclass_fields__)
-        if unknown:
-            raise ValueError(f"{path.name}, entry {number}: unknown key '{sorted(unknown)[0]}'.")
-        entry = Entry(**raw)
+        entry = read_section(Entry, raw, f"{path.name}, entry {number}")
         for name, found in entry.rules.items():
             rule = rule_class(name)
             if not issubclass(rule, TunableRule):

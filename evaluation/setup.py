@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import gymnasium as gym
 import yaml
 
 import envs  # noqa: F401 - registers the ids
+from checked import SettingsError, nearest
 from envs.days.files import read_days
 from envs.days.scenario import Scenario
 from evaluation.runner import Arena, Case, num_rows_for
@@ -24,15 +24,8 @@ FIRST_SELECTION_DAY = 1_000_000
 FIRST_REPORT_DAY = 2_000_000
 
 
-class SetupError(ValueError):
-    """A setting that can't be used; the message says where, what was expected, what came and what to do."""
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A sentence that helps with a misspelt name."""
-    known = list(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    return f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(known)}."
+class SetupError(SettingsError):
+    """An evaluation that can't be set up; the message says where, what was expected, what came and what to do."""
 
 
 def make_scenario(env_id: str, scenario: str | None, overrides: dict[str, Any]) -> Scenario:

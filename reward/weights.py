@@ -7,7 +7,6 @@ nobody knows is an error.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
+
+from checked import check_names, check_numbers
 
 VERSIONS = ("v1", "v2", "v3")
 _FOLDER = Path(__file__).resolve().parent
@@ -99,7 +100,7 @@ class Weights:
 
     def replaced(self, changes: Mapping[str, Any]) -> Weights:
         """The same version with single weights or limits changed; the name says so."""
-        _check_names(self.name, "weight", changes, (*WEIGHTS, *LIMITS))
+        check_names(f"reward {self.name}", changes, (*WEIGHTS, *LIMITS), "weight")
         values = dict(self.values) | {key: value for key, value in changes.items() if key in WEIGHTS}
         limits = dict(self.limits) | {key: value for key, value in changes.items() if key in LIMITS}
         name = self.name if self.name.endswith("*") or not changes else f"{self.name}*"
@@ -146,13 +147,13 @@ def load_weights(version: str | Path) -> Weights:
     if not isinstance(content, dict):
         raise ValueError(f"reward file {path.name}: expected the keys {', '.join(_SECTIONS)}, came {content!r:.40}.")
     name = str(content.get("name", path.stem))
-    _check_names(name, "key", content, _SECTIONS)
+    check_names(f"reward {name}", content, _SECTIONS, "key")
     weights, limits = content.get("weights") or {}, content.get("limits") or {}
     for section, given in (("weights", weights), ("limits", limits)):
         if not isinstance(given, dict):
             raise ValueError(f"reward {name}: '{section}' must map names to numbers, came {given!r:.40}.")
-    _check_names(name, "weight", weights, WEIGHTS)
-    _check_names(name, "limit", limits, LIMITS)
+    check_names(f"reward {name}", weights, WEIGHTS, "weight")
+    check_names(f"reward {name}", limits, LIMITS, "limit")
     never_pays = content.get("losing_never_pays", False)
     if not isinstance(never_pays, bool):
         raise ValueError(f"reward {name}: losing_never_pays must be true or false, came {never_pays!r}.")
@@ -165,22 +166,11 @@ def load_weights(version: str | Path) -> Weights:
     )
 
 
-def _check_names(name: str, noun: str, given: Mapping[str, Any], known: Any) -> None:
-    for key in given:
-        if key not in known:
-            near = difflib.get_close_matches(str(key), list(known), n=1)
-            hint = f"Did you mean '{near[0]}'?" if near else f"Known are {', '.join(known)}."
-            raise ValueError(f"reward {name}: unknown {noun} '{key}'. {hint}")
-
-
 def _checked(name: str, given: Mapping[str, Any], entries: Mapping[str, Entry]) -> dict[str, float]:
     values = {}
     for key, entry in entries.items():
         value = given.get(key, entry.default)
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ValueError(
-                f"reward {name}: weight '{key}' must be a number, came {value!r} (write 1.0e-4, not 1e-4)."
-            )
+        check_numbers(f"reward {name}: weight '{key}'", value)
         if math.isnan(value) or (math.isinf(value) and not (key == "lateness_worst" and value < 0)):
             raise ValueError(f"reward {name}: weight '{key}' must be finite, came {value!r}.")
         if entry.sign < 0 < value:

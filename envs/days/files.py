@@ -17,14 +17,14 @@ from __future__ import annotations
 import csv
 import difflib
 import io
-import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from checked import check_names, check_numbers, minutes_of, nearest
 from envs.days.day import (
     DEFAULT_PRIORITY,
     DEFAULT_SERVICE_MIN,
@@ -38,7 +38,6 @@ from envs.days.travel import HourlyTravel, MatrixTravel, PowerLawTravel, Travel
 from envs.world.records import Leg
 
 _DAY_MIN = 1440.0
-_CLOCK = re.compile(r"(\d{1,2}):([0-5]\d)(?::([0-5]\d))?")
 
 _BOOKING_REQUIRED = (
     "id",
@@ -80,44 +79,7 @@ _KINDS = {"regular": False, "emergency": True}
 _YES_NO = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
-# --- names and numbers -----------------------------------------------------------------------------------------------
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`` Did you mean 'x'?`` for the nearest known name, else the list of known names."""
-    names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    return f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(names)}."
-
-
-def check_keys(where: str, given: Mapping[str, Any], known: Iterable[str], what: str = "key") -> None:
-    """Raise for the first key of ``given`` that isn't known, naming the nearest one."""
-    names = list(known)
-    for key in given:
-        if key not in names:
-            raise ValueError(f"{where}: unknown {what} {key!r}.{did_you_mean(str(key), names)}")
-
-
-def minutes_of(text: str) -> float:
-    """
-    Minutes since midnight of ``555``, ``555.5``, ``9:15``, ``09:15:30`` or ``25:10``.
-
-    Raises
-    ------
-    ValueError
-        Saying what was expected and what came.
-    """
-    clock = _CLOCK.fullmatch(text.strip())
-    if clock:
-        hours, minutes, seconds = (int(part or 0) for part in clock.groups())
-        return hours * 60.0 + minutes + seconds / 60.0
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise ValueError(f'expected minutes since midnight or "HH:MM", came {text!r}')
-    return value
+# --- rows ----------------------------------------------------------------------------------------------------------
 
 
 class Row:
@@ -347,7 +309,7 @@ def read_fleet(path: str | Path) -> list[Driver]:
 def _yaml_rows(path: Path) -> list[Row]:
     content = load_yaml(path)
     if isinstance(content, dict):
-        check_keys(str(path), content, ("drivers",))
+        check_names(str(path), content, ("drivers",))
         content = content["drivers"]
     if not isinstance(content, list):
         raise ValueError(
@@ -379,10 +341,10 @@ def travel_from_dict(where: str, content: Any) -> Travel:
         raise ValueError(f"{where}: expected the key 'model' ({', '.join(models)}) and its parameters.")
     name = content["model"]
     if name not in models:
-        raise ValueError(f"{where}: unknown model {name!r}.{did_you_mean(str(name), models)}")
+        raise ValueError(f"{where}: unknown model {name!r}. {nearest(name, models)}")
     make, required, optional = models[name]
     parameters = {key: value for key, value in content.items() if key != "model"}
-    check_keys(where, parameters, (*required, *optional))
+    check_names(where, parameters, (*required, *optional))
     for key in required:
         if key not in parameters:
             raise ValueError(f"{where}: key {key!r} of model {name!r} is missing. Add it.")
@@ -394,14 +356,6 @@ def travel_from_dict(where: str, content: Any) -> Travel:
     except TypeError as error:
         raise ValueError(f"{where}: model {name!r} can't be made of these values ({error}).") from None
     return travel
-
-
-def check_numbers(where: str, value: Any) -> None:
-    """Raise unless ``value`` is a number or a list of numbers."""
-    for number in value if isinstance(value, (list, tuple)) else [value]:
-        if isinstance(number, bool) or not isinstance(number, (int, float)):
-            hint = " YAML reads 1e-4 as text: write 1.0e-4." if isinstance(number, str) and "e" in number else ""
-            raise ValueError(f"{where}: expected a number, came {number!r}.{hint}")
 
 
 def read_travel(path: str | Path) -> Travel:

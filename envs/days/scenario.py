@@ -10,27 +10,17 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import types
-import typing
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from checked import SettingsError, check_names, nearest, read_section
 from envs.days.day import Day
-from envs.days.files import (
-    check_keys,
-    check_numbers,
-    did_you_mean,
-    load_yaml,
-    minutes_of,
-    read_day,
-    read_days,
-    travel_from_dict,
-)
+from envs.days.files import load_yaml, read_day, read_days, travel_from_dict
 from envs.days.generators import OperatingDay, ShortShift, generator_record, write_generated_day
 from envs.days.travel import HourlyTravel, Travel
 from envs.world.records import BOOKING, CLOCK, DRIVER, RULES
@@ -194,7 +184,7 @@ class Scenario:
         where = f"scenario {name}"
         content = {key: value for key, value in content.items() if key != "name"}
         sections = ("rules", "sizes", "day", "travel", "disturbances", "observation")
-        check_keys(where, content, sections, "section")
+        check_names(where, content, sections, "section")
         for section in ("rules", "sizes", "day", "travel", "observation"):
             if not isinstance(content.get(section), Mapping):
                 raise ValueError(f"{where}: section {section!r} is missing. Add it, or start from one with 'extends:'.")
@@ -332,7 +322,7 @@ def _path_of(name_or_path: str | Path) -> Path:
         return path
     if not shipped.exists():
         names = [known.stem for known in SCENARIO_DIR.glob("*.yml")]
-        raise ValueError(f"unknown scenario {str(name_or_path)!r}.{did_you_mean(str(name_or_path), names)}")
+        raise ValueError(f"unknown scenario {str(name_or_path)!r}. {nearest(name_or_path, names)}")
     return shipped
 
 
@@ -377,13 +367,9 @@ def _overridden(where: str, content: Mapping[str, Any], overrides: Mapping[str, 
         name = key.rpartition(".")[2]
         sections = [section for section, names in known.items() if key in (name, f"{section}.{name}") and name in names]
         if len(sections) != 1:
-            names = sorted(set().union(*known.values()))
-            hint = (
-                f" It stands in {' and '.join(sections)}: write section.name." if sections else did_you_mean(key, names)
-            )
-            raise ValueError(
-                f"{where}: unknown override {key!r}.{hint}" if not sections else f"{where}: {key!r}.{hint}"
-            )
+            if sections:
+                raise SettingsError(f"{where}: '{key}' stands in {' and '.join(sections)}: write section.name.")
+            check_names(where, [key], set().union(*known.values()), "override")
         target = result.setdefault(sections[0], {})
         (target["files"] if sections[0] == "day" and is_files else target)[name] = value
     return result
@@ -391,67 +377,26 @@ def _overridden(where: str, content: Mapping[str, Any], overrides: Mapping[str, 
 
 def _day_section(content: Mapping[str, Any], where: str) -> ShortShift | OperatingDay | DayFiles:
     if "files" in content:
-        check_keys(f"{where}, day", content, ("files",))
+        check_names(f"{where}, day", content, ("files",))
         return _section(DayFiles, content["files"] or {}, f"{where}, day files")
     if "generator" not in content:
         raise ValueError(f"{where}, day: expected 'generator' ({', '.join(_GENERATORS)}) or 'files'.")
     name = content["generator"]
     if name not in _GENERATORS:
-        raise ValueError(f"{where}, day: unknown generator {name!r}.{did_you_mean(str(name), _GENERATORS)}")
+        raise ValueError(f"{where}, day: unknown generator {name!r}. {nearest(name, _GENERATORS)}")
     values = {key: value for key, value in content.items() if key != "generator"}
     return _section(_GENERATORS[name], values, f"{where}, day {name}")
 
 
 def _section(kind: type[Any], content: Any, where: str) -> Any:
-    """One frozen dataclass from its keys, each known, each of the right type, none missing without a default."""
-    if not isinstance(content, Mapping):
-        raise ValueError(f"{where}: expected keys and values, came {content!r}.")
-    hints = typing.get_type_hints(kind)
-    check_keys(where, content, hints)
-    values = {key: _value(hints[key], key, value, f"{where}: {key}") for key, value in content.items()}
-    for item in fields(kind):
-        if item.name not in values and item.default is MISSING and item.default_factory is MISSING:
-            raise ValueError(
-                f"{where}: key {item.name!r} is missing. Add it, or start from a scenario with 'extends:'."
-            )
+    """One frozen dataclass from its keys; what it refuses itself is told with the scenario's name."""
     try:
-        return kind(**values)
+        return read_section(kind, content, where, "Add it, or start from a scenario with 'extends:'.")
+    except SettingsError:
+        raise
     except ValueError as error:
         scenario = where.split(",")[0]
         raise ValueError(f"{scenario}, {error}") from None
-
-
-def _value(hint: Any, name: str, value: Any, where: str) -> Any:
-    """``value`` as the type that the annotation names; clock times only where the name ends in ``_min``."""
-    if isinstance(hint, types.UnionType):
-        return None if value is None else _value(typing.get_args(hint)[0], name, value, where)
-    if typing.get_origin(hint) is tuple:
-        part, *rest = typing.get_args(hint)
-        if rest != [Ellipsis] and not isinstance(value, (list, tuple)):
-            value = [value, value]  # one number for a range
-        if not isinstance(value, (list, tuple)):
-            raise ValueError(f"{where}: expected a list, came {value!r}.")
-        if rest != [Ellipsis] and len(value) != 2:
-            raise ValueError(f"{where}: expected a number or [low, high], came {value!r}.")
-        return tuple(_value(part, name, item, where) for item in value)
-    if is_dataclass(hint):
-        return value if isinstance(value, typing.cast(type, hint)) else _section(typing.cast(type, hint), value, where)
-    if hint is str:
-        return str(value)
-    if hint is bool:
-        if not isinstance(value, (bool, np.bool_)):
-            raise ValueError(f"{where}: expected true or false, came {value!r}.")
-        return bool(value)
-    if isinstance(value, str) and name.endswith("_min"):
-        try:
-            return float(minutes_of(value))
-        except ValueError as error:
-            raise ValueError(f"{where}: {error}.") from None
-    value = value.item() if isinstance(value, np.generic) else value
-    check_numbers(where, value)
-    if not math.isfinite(value) or (hint is int and not float(value).is_integer()):
-        raise ValueError(f"{where}: expected a {'whole' if hint is int else 'finite'} number, came {value!r}.")
-    return hint(value)
 
 
 def _plain(section: Any) -> dict[str, Any]:
