@@ -10,7 +10,6 @@ was. The full agent is trained longer, so its figures in the README are higher t
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -19,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from studies.jobs import ROOT, Job, latest_run, run_all, train_job
-from studies.paired import DayResults, as_dict
+from studies.paired import DayResults
+from studies.results import Column, Result, add_publish, cell_of, hand_over, numbered_days, short, today
 
 SEEDS = (1, 2, 3)
 NUM_REPORT_DAYS = 500
@@ -112,9 +112,8 @@ VARIANTS = (
     ),
 )
 CLOCK_NOTE = (
-    "Discount by the clock against a discount per decision: not run, because it is the same thing here. On the short "
-    "shift every decision takes one tick of 5 min, so gamma ** (elapsed / tick) is gamma; only the operating day, "
-    "where decisions may cost no time, tells the two apart."
+    "discount by the clock against a discount per decision: not run, because on the short shift every decision takes "
+    "one tick of 5 min, so gamma ** (elapsed / tick) is gamma"
 )
 
 
@@ -128,6 +127,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--episodes", type=int, default=NUM_REPORT_DAYS, help="report days; default: 500")
     parser.add_argument("--folder", type=Path, default=Path("logs/ablation"), help="default: logs/ablation")
     parser.add_argument("--output", type=Path, default=Path("results/ablation"), help="default: results/ablation")
+    add_publish(parser)
     args = parser.parse_args(argv)
 
     variants = [variant for variant in VARIANTS if variant.name in args.variants]
@@ -145,12 +145,9 @@ def main(argv: list[str] | None = None) -> int:
         whole = ["--also-matching", "--policies", played.best_rule, "--model", *models_of(folders[WHOLE])]
         evaluate([*days, *whole], args.output / "matching")
         matching = DayResults.read(args.output / "matching")
-    content = results(variants, folders, played, matching)
-    (args.output / "ablation.json").write_text(json.dumps(content, indent=2) + "\n")
-    table = markdown(content)
-    (args.output / "ablation.md").write_text(table)
-    print(table)
-    print(f"Results: {args.output / 'ablation.md'}")
+    found = result(variants, folders, played, matching)
+    print(found.markdown())
+    hand_over([found], args.output, args.publish)
     return 0
 
 
@@ -186,11 +183,11 @@ def evaluate(arguments: Sequence[str], output: Path) -> None:
     subprocess.run(command, cwd=ROOT, check=True)
 
 
-def results(
+def result(
     variants: Sequence[Variant], folders: dict[str, list[Path]], days: DayResults, matching: DayResults | None = None
-) -> dict[str, Any]:
+) -> Result:
     """
-    Everything that the table shows, as plain data.
+    The table.
 
     Parameters
     ----------
@@ -205,70 +202,49 @@ def results(
         row = row_of(variant.name, variant.meaning, names, days, rule)
         base = variant.against
         if base != variant.name and base in played:
-            row |= {"against": base, "against_base": as_dict(days.difference(names, played[base]))}
+            row |= {"against": base, "against_base": cell_of(days.difference(names, played[base]))}
         rows.append(row)
         if variant.name == WHOLE and matching is not None:
             names = [matching.model_name(folder, is_matching=True) for folder in folders[WHOLE]]
             meaning = "the same models; the pairs with the best total advantage over waiting are assigned"
             row = row_of("whole, matching", meaning, names, matching, rule)
             greedy = [matching.model_name(folder) for folder in folders[WHOLE]]
-            rows.append(row | {"against": WHOLE, "against_base": as_dict(matching.difference(names, greedy))})
-    return {
-        "commit": days.about.get("commit"),
-        "days": days.about["days"],
-        "best_rule": rule,
-        "best_rule_reward": days.mean([rule]),
-        "num_seeds": max(len(of) for of in folders.values()),
-        "notes": [CLOCK_NOTE],
-        "variants": rows,
-    }
+            rows.append(row | {"against": WHOLE, "against_base": cell_of(matching.difference(names, greedy))})
+    return Result(
+        "ablation",
+        "What each part of the agent buys, short shift, V2",
+        (
+            *(Column("label", "variant"), Column("reward", "V2 reward"), Column("seeds", "each seed")),
+            Column("difference", "against the best rule, 95 %", sign=True),
+            *(Column("against", "changes"), Column("against_base", "against what it changes, 95 %", sign=True)),
+            *(Column("served", "served %", 1), Column("late", "over 5 min late %", 1)),
+            *(Column("infeasible", "infeasible", 2), Column("meaning", "what it is")),
+        ),
+        tuple(rows),
+        days=numbered_days(days.about["days"]),
+        seeds=f"{max(len(of) for of in folders.values())} training seeds, last models",
+        interval="95 %, bootstrap over days and training seeds, paired by day",
+        date=today(),
+        commit=short(days.about.get("commit")),
+        commands=("python -m studies.ablation",),
+        notes=(f"best rule: {rule}, {days.mean([rule]):.0f}", CLOCK_NOTE),
+    )
 
 
 def row_of(name: str, meaning: str, names: list[str], days: DayResults, rule: str) -> dict[str, Any]:
     return {
-        "name": name,
+        "label": name,
+        "bold": name == WHOLE,
         "meaning": meaning,
-        "reward": as_dict(days.interval(names)),
+        "reward": days.mean(names),
         "seeds": days.values(names).mean(axis=1).tolist(),
-        "against_rule": as_dict(days.difference(names, [rule])),
-        "service_rate": days.mean(names, "service_rate"),
-        "late_share_5": days.mean(names, "late_share_5"),
-        "num_infeasible": days.mean(names, "num_infeasible"),
+        "difference": cell_of(days.difference(names, [rule])),
+        "against": None,
+        "against_base": None,
+        "served": 100 * days.mean(names, "service_rate"),
+        "late": 100 * days.mean(names, "late_share_5"),
+        "infeasible": days.mean(names, "num_infeasible"),
     }
-
-
-def markdown(content: dict[str, Any]) -> str:
-    days = content["days"]
-    lines = [
-        f"Short shift, V2, {len(days)} report days ({days[0]} to {days[-1]}), {content['num_seeds']} training seeds, "
-        f"last model, commit {str(content['commit'])[:8]}. Mean per shift and 95 % interval of the paired difference "
-        f"(days and seeds drawn again). Best rule: {content['best_rule']}, {content['best_rule_reward']:.0f}.",
-        "",
-        "| variant | reward | each seed | less what it changes [95 %] | less best rule [95 %] | served % | late % | "
-        "infeasible | what it is |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in content["variants"]:
-        against = "-"
-        if "against_base" in row:
-            against = _signed(row["against_base"]) + ("" if row["against"] == WHOLE else f" (to {row['against']})")
-        cells = (
-            row["name"],
-            f"{row['reward']['mean']:.0f}",
-            " ".join(f"{seed:.0f}" for seed in row["seeds"]),
-            against,
-            _signed(row["against_rule"]),
-            f"{100 * row['service_rate']:.1f}",
-            f"{100 * row['late_share_5']:.1f}",
-            f"{row['num_infeasible']:.2f}",
-            row["meaning"],
-        )
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, "", *content["notes"], ""])
-
-
-def _signed(difference: dict[str, float]) -> str:
-    return f"{difference['mean']:+.0f} [{difference['ci_low']:+.0f}, {difference['ci_high']:+.0f}]"
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ Every rule plays the report days of the published paratransit bookings without p
 (trips placed anew by regret, relocated and swapped), and with more and more rounds of ruin and recreate on top
 (``improvement_moves``), which in the end may also give bookings back (``improvement_lost_min``); ``replan_search``
 stands beside them. Differences are to the design's improvement and, fleet by fleet, to ``replan_search``, paired by
-day; fleets and announcement draws of a service day are one cluster. Ends with a table, ``improvement.md``.
+day; fleets and announcement draws of a service day are one cluster. Ends with a table (``studies.results``).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from evaluation.setup import SetupError, cases_from_folders, make_scenario
 from evaluation.statistics import paired_difference
 from studies.jobs import ROOT
 from studies.real_days import FLEETS, REPORT_DAYS
+from studies.results import Column, Result, add_publish, cell_of, current_commit, hand_over, today
 
 RULES = (
     "cheapest_insertion_at_release",
@@ -60,6 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--moves", nargs="+", type=int, default=list(MOVES), help="default: 0 1000")
     parser.add_argument("--data", type=Path, default=Path("data/improvement"), help="default: data/improvement")
     parser.add_argument("--output", type=Path, default=Path("results/improvement"), help="default: results/improvement")
+    add_publish(parser)
     args = parser.parse_args(argv)
 
     folders = make_folders(args.trips, args.announce_seeds, args.data)
@@ -68,10 +70,9 @@ def main(argv: list[str] | None = None) -> int:
     except SetupError as error:
         print(f"studies.improvement: {error}", file=sys.stderr)
         return 2
-    text = markdown(rows, fleets_of(folders, len(cases)), [case.cluster for case in cases])
-    args.output.mkdir(parents=True, exist_ok=True)
-    (args.output / "improvement.md").write_text(text)
-    print(f"\n{text}\nResults: {args.output / 'improvement.md'}")
+    found = result(rows, fleets_of(folders, len(cases)), [case.cluster for case in cases])
+    print(f"\n{found.markdown()}")
+    hand_over([found], args.output, args.publish)
     return 0
 
 
@@ -138,28 +139,47 @@ def played(policy: str, setting: str, scenario: Scenario, cases: Sequence[Case])
     return row
 
 
-def markdown(rows: Sequence[Row], fleets: npt.NDArray[np.int64], clusters: Sequence[str]) -> str:
+def result(rows: Sequence[Row], fleets: npt.NDArray[np.int64], clusters: Sequence[str]) -> Result:
     """Cost a day per fleet, the difference to the design's improvement over all of them, and to the yardstick."""
     sizes = sorted(set(fleets.tolist()))
     reference = {row.policy: row.cost for row in rows if row.setting == "0 moves"}
     yardstick = next((row.cost for row in rows if row.policy == YARDSTICK), None)
     everywhere = np.ones(len(fleets), np.bool_)
-    lines = [
-        f"| policy | plan improvement | cost a day, {' / '.join(map(str, sizes))} drivers "
-        f"| difference to 0 moves, 95 % | to {YARDSTICK}, 95 % | given back a day | ms per day |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    lines = []
     for row in sorted(rows, key=lambda row: (row.policy, rows.index(row))):
-        costs = " / ".join(f"{row.cost[fleets == size].mean():.0f}" for size in sizes)
-        base = reference.get(row.policy)
-        against, to_yardstick = "-", "-"
-        if base is not None and row.setting != "0 moves":
-            against = _difference(row.cost, base, clusters, everywhere)
-        if yardstick is not None and row.policy != YARDSTICK:
-            to_yardstick = " / ".join(_difference(row.cost, yardstick, clusters, fleets == size) for size in sizes)
-        last = f"{row.given_back:.1f} | {row.ms:.0f}"
-        lines.append(f"| {row.policy} | {row.setting} | {costs} | {against} | {to_yardstick} | {last} |")
-    return "\n".join(lines) + "\n"
+        base = None if row.setting == "0 moves" else reference.get(row.policy)
+        other = None if row.policy == YARDSTICK else yardstick
+        lines.append(
+            {
+                "label": row.policy,
+                "setting": row.setting,
+                "cost": [float(row.cost[fleets == size].mean()) for size in sizes],
+                "difference": None if base is None else _difference(row.cost, base, clusters, everywhere),
+                "to_yardstick": None
+                if other is None
+                else [_difference(row.cost, other, clusters, fleets == size) for size in sizes],
+                "given_back": row.given_back,
+                "ms": row.ms,
+            }
+        )
+    return Result(
+        "plan-improvement",
+        "What plan improvement is worth on real days",
+        (
+            *(Column("label", "policy"), Column("setting", "plan improvement")),
+            Column("cost", f"cost a day, {' / '.join(map(str, sizes))} drivers"),
+            Column("difference", "to 0 moves, 95 %", sign=True),
+            Column("to_yardstick", f"to {YARDSTICK}, 95 %", sign=True),
+            *(Column("given_back", "given back a day", 1), Column("ms", "ms a day")),
+        ),
+        tuple(lines),
+        days=f"{len(fleets)} days, {len(set(clusters))} service days",
+        seeds="one solver seed",
+        interval="95 %, bootstrap over service days, paired by day",
+        date=today(),
+        commit=current_commit(),
+        commands=("python -m studies.improvement trips.csv",),
+    )
 
 
 def _difference(
@@ -167,11 +187,11 @@ def _difference(
     base: npt.NDArray[np.float64],
     clusters: Sequence[str],
     which: npt.NDArray[np.bool_],
-) -> str:
+) -> dict[str, float]:
     found = paired_difference(
         cost[which], base[which], [cluster for cluster, is_in in zip(clusters, which, strict=True) if is_in]
     )
-    return f"{found.mean:+.0f} [{found.low:+.0f}, {found.high:+.0f}]"
+    return cell_of(found)
 
 
 if __name__ == "__main__":

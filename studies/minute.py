@@ -14,11 +14,13 @@ import resource
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 from studies.jobs import ROOT, latest_run
+from studies.results import Column, Result, add_publish, current_commit, hand_over, interval, today
 
 SEEDS = (1, 2, 3, 4, 5)
 NUM_REPORT_DAYS = 500
@@ -71,10 +73,11 @@ def measure(reward: str, folder: Path, seeds: tuple[int, ...] = SEEDS, num_days:
 def read(evaluation: dict, reward: str, seconds: float, num_seeds: int) -> Minute:
     """The seeds' common row against the best rule in an ``evaluation.json``."""
     best_rule = evaluation["best_rule"]
+    pools = [name for name, policy in evaluation["policies"].items() if len(policy.get("members", [])) == num_seeds]
     (found,) = (
         entry
         for entry in evaluation["comparisons"]
-        if f"{num_seeds} seeds" in entry["policy"] and entry["against"] == best_rule and entry["metric"] == "reward"
+        if (entry["against"], entry["metric"]) == (best_rule, "reward") and entry["policy"] in pools
     )
     return Minute(reward, seconds, found["mean_difference"], found["ci_low"], found["ci_high"], best_rule)
 
@@ -83,10 +86,42 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rewards", nargs="+", default=["v2", "v1"], help="default: v2 v1")
     parser.add_argument("--folder", type=Path, default=ROOT / "logs/minute", help="default: logs/minute")
+    add_publish(parser)
     args = parser.parse_args(argv)
+    found = []
     for reward in args.rewards:
-        print(measure(reward, args.folder / reward))
+        found.append(measure(reward, args.folder / reward))
+        print(found[-1])
+    hand_over([result(found)], args.folder, args.publish)
     return 0
+
+
+def result(found: Sequence[Minute]) -> Result:
+    """The table of what was learned under each reward."""
+    return Result(
+        "minute",
+        "What a minute of one core learns",
+        (
+            *(Column("label", "reward"), Column("difference", "against the best rule, 95 %", sign=True)),
+            *(Column("best_rule", "best rule"), Column("seconds", "seconds of one core")),
+        ),
+        tuple(
+            {
+                "reward": one.reward,
+                "label": one.reward.upper(),
+                "difference": interval(one.mean, one.low, one.high),
+                "best_rule": one.best_rule,
+                "seconds": one.seconds,
+            }
+            for one in found
+        ),
+        days=f"{NUM_REPORT_DAYS} report days",
+        seeds=f"{len(SEEDS)} training seeds, 24 000 decisions each, last models",
+        interval="95 %, bootstrap over days and training seeds, paired by day",
+        date=today(),
+        commit=current_commit(),
+        commands=("python -m studies.minute",),
+    )
 
 
 if __name__ == "__main__":

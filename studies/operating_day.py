@@ -5,7 +5,7 @@ Trains `maskable_dqn` with five seeds on V3 at loads 1.5 to 2.5, fleets of 3 to 
 to 20) and plan improvement off, and lets the last models, alone and as one agent, and the strong rules play report days
 at load 2: at 4 x 30, the environment's own size, and unchanged at 10 x 30, 20 x 60 and 50 x 200, plan improvement off
 and on. The rules, too, are at the large fleets as they were tuned at 4 x 30. Can be stopped at any time: training goes
-on where it was. Ends with ``table.md``.
+on where it was. Ends with a table (``studies.results``).
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from studies.jobs import ROOT, latest_run, run_all, train_job
 from studies.paired import agents_of
+from studies.results import Column, Result, add_publish, difference_in, hand_over, short, today
 
 SEEDS = (1, 2, 3, 4, 5)
 TRAIN = ("--reward", "v3", "--env", "DispatchDay-v0", "--eval-freq", "100000", "--no-save-replay-buffer")
@@ -65,6 +67,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, help="runs side by side; default: one per core")
     parser.add_argument("--folder", type=Path, help="of the runs; default: logs/AGENT")
     parser.add_argument("--output", type=Path, help="default: results/AGENT")
+    add_publish(parser)
     args = parser.parse_args(argv)
     folder, output = args.folder or Path("logs", args.agent), args.output or Path("results", args.agent)
 
@@ -78,9 +81,9 @@ def main(argv: list[str] | None = None) -> int:
             command += ["--episodes", str(size.days), "--policies", *RULES, "--last", "--model", *models]
             command += [] if args.ensemble_size == 1 else ["--also-ensemble", str(args.ensemble_size)]
             subprocess.run([*command, "--output", str(output / name_of(size, improvement))], cwd=ROOT, check=True)
-    table = markdown(output, sizes)
-    (output / "table.md").write_text(table)
-    print(f"{table}\nResults: {output / 'table.md'}")
+    found = result(output, args.agent, sizes)
+    print(found.markdown())
+    hand_over([found], output, args.publish)
     return 0
 
 
@@ -100,46 +103,53 @@ def name_of(size: Size, improvement: str) -> str:
     return f"{size.name}-improvement-{improvement}"
 
 
-def markdown(folder: Path, sizes: Any = SIZES) -> str:
-    """A line per size, setting of plan improvement and agent: its margin, the best rule, what each does to service."""
-    lines = [
-        "| world | agent | V3 a day | best rule | difference, 95 % | lost %, agent / rule | late %, agent / rule "
-        "| km a trip, agent / rule |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+def result(folder: Path, agent: str, sizes: Sequence[Size] = SIZES) -> Result:
+    """A row per size, setting of plan improvement and agent: its margin, the best rule, what each does to service."""
+    rows, commit = [], None
     for size in sizes:
         for improvement in ("off", "on"):
-            result = json.loads((folder / name_of(size, improvement) / "evaluation.json").read_text())
-            world = f"{size.name}, improvement {improvement}, {size.days} days"
-            lines += [line_of(world, agent, result) for agent in agents_of(result["policies"])]
-    return "\n".join(lines) + "\n"
-
-
-def line_of(world: str, agent: str, result: dict[str, Any]) -> str:
-    policies, rule = result["policies"], result["best_rule"]
-    found = next(
-        one
-        for one in result["comparisons"]
-        if one["policy"] == agent and one["against"] == rule and one["metric"] == result["objective"]
+            about = json.loads((folder / name_of(size, improvement) / "evaluation.json").read_text())
+            commit = about.get("commit")
+            world = f"{size.drivers} x {size.slots}, {improvement}"
+            rows += [row_of(world, name, about) for name in agents_of(about["policies"])]
+    return Result(
+        f"v3-{agent}",
+        f"Operating day at load {LOAD:g}, V3, agent {agent}",
+        (
+            *(Column("label", "drivers x slots, plan improvement"), Column("agent", "agent")),
+            *(
+                Column("margin", "V3 a day, CHF"),
+                Column("best_rule", "best rule"),
+                Column("rule_margin", "its V3 a day"),
+            ),
+            Column("difference", "difference, 95 %", sign=True),
+            *(Column("lost", "lost %, agent / rule", 2), Column("late", "over 5 min late %, agent / rule", 1)),
+            Column("km_per_trip", "km a trip, agent / rule", 2),
+        ),
+        tuple(rows),
+        days=f"{' / '.join(str(size.days) for size in sizes)} report days by size, load {LOAD:g}",
+        seeds=f"{len(SEEDS)} training seeds, last models",
+        interval="95 %, bootstrap over days and training seeds, paired by day",
+        date=today(),
+        commit=short(commit),
+        commands=(f"python -m studies.operating_day --agent {agent}",),
     )
 
-    def both(key: str, form: str, factor: float = 1.0) -> str:
-        return " / ".join(f"{factor * policies[name]['kpis'][key]:{form}}" for name in (agent, rule))
 
-    lost = " / ".join(
-        f"{100.0 * policies[name]['kpis']['num_lost'] / policies[name]['kpis']['num_bookings']:.2f}"
-        for name in (agent, rule)
-    )
-    cells = (
-        agent,
-        f"{policies[agent]['objective_mean']:.0f}",
-        f"{rule} {policies[rule]['objective_mean']:.0f}",
-        f"{found['mean_difference']:+.0f} [{found['ci_low']:+.0f}, {found['ci_high']:+.0f}]",
-        lost,
-        both("late_share_5", ".1f", 100.0),
-        both("km_per_served_trip", ".2f"),
-    )
-    return f"| {world} | {' | '.join(cells)} |"
+def row_of(world: str, agent: str, about: dict[str, Any]) -> dict[str, Any]:
+    policies, rule = about["policies"], about["best_rule"]
+    both = [policies[name]["kpis"] for name in (agent, rule)]
+    return {
+        "label": world,
+        "agent": agent,
+        "margin": policies[agent]["objective_mean"],
+        "best_rule": rule,
+        "rule_margin": policies[rule]["objective_mean"],
+        "difference": difference_in(about, agent),
+        "lost": [100.0 * kpis["num_lost"] / kpis["num_bookings"] for kpis in both],
+        "late": [100.0 * kpis["late_share_5"] for kpis in both],
+        "km_per_trip": [kpis["km_per_served_trip"] for kpis in both],
+    }
 
 
 if __name__ == "__main__":

@@ -18,12 +18,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from baselines import REPLANNERS
 from baselines.planning.solvers import INSTALL, is_installed
 from studies.improvement import LOST_MIN, MOVES
 from studies.jobs import ROOT, Job, run_all
+from studies.results import Column, Result, add_publish, days_of, hand_over, short, today
 
 FLEETS = (8, 10, 14)
 # Simple rules that stand for the rest: the best tuned ones, just-in-time insertion and the immediate reward.
@@ -70,10 +70,10 @@ def main(argv: list[str] | None = None) -> int:
             jobs.append(job_of(part, seed, policies, args))
     # One at a time: the time per decision is measured, and a solver's limit is a time on the clock.
     run_all(jobs, args.folder, num_workers=1)
-    table = markdown(parts, args.replan_seeds, args.output, size_of(args))
-    (args.output / "table.md").write_text(table)
-    print(table)
-    print(f"Results: {args.output / 'table.md'}")
+    found = [result(part, args.replan_seeds, args.output, size_of(args)) for part in parts]
+    for each in found:
+        print(f"{each.title}:\n\n{each.markdown()}")
+    hand_over(found, args.output, args.publish)
     return 0
 
 
@@ -99,6 +99,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, default=Path("data/opponents"), help="default: data/opponents")
     parser.add_argument("--folder", type=Path, default=Path("logs/opponents"), help="logs; default: logs/opponents")
     parser.add_argument("--output", type=Path, default=Path("results/opponents"), help="default: results/opponents")
+    add_publish(parser)
     return parser
 
 
@@ -166,60 +167,64 @@ def size_of(args: argparse.Namespace) -> str:
     )
 
 
-def markdown(parts: Sequence[Part], seeds: Sequence[int], output: Path, size: str) -> str:
-    """A table per part, the best first; re-planners are averaged over the solver seeds."""
-    lines = [size, ""]
-    for part in parts:
-        results = [
-            json.loads((folder / "evaluation.json").read_text())
-            for folder in sorted(output.glob(f"{part.name}-*ms-seed-*"))
-            if int(folder.name.rsplit("-", 1)[1]) in seeds and (folder / "evaluation.json").exists()
-        ]
-        if results:
-            lines += [f"{part.title}:", "", *table_of(results), ""]
-    return "\n".join(lines)
-
-
-def table_of(results: Sequence[dict[str, Any]]) -> list[str]:
-    first = results[0]
-    objective = first["objective"]
-    reference = first["hindsight"]
-    bound = reference["bound_mean"]
-    lines = [
-        f"| policy | {objective} | gap to hindsight % | way there from best rule % | lost % | late % | ms p50 / p99 |",
-        "|---|---|---|---|---|---|---|",
-        f"| hindsight{'' if bound is None else f' (bound {bound:.0f})'} | {reference['mean']:.0f} | 0 | 100 | | | |",
+def result(part: Part, seeds: Sequence[int], output: Path, size: str) -> Result:
+    """The table of a part, the best first; re-planners are averaged over the solver seeds."""
+    results = [
+        json.loads((folder / "evaluation.json").read_text())
+        for folder in sorted(output.glob(f"{part.name}-*ms-seed-*"))
+        if int(folder.name.rsplit("-", 1)[1]) in seeds and (folder / "evaluation.json").exists()
     ]
+    first = results[0]
+    objective, reference = first["objective"], first["hindsight"]
     pooled = {name for policy in first["policies"].values() for name in policy.get("members", [])}
     rows = []
     for name, policy in first["policies"].items():
         if name in pooled:
             continue
-        same = [result["policies"][name] for result in results if name in result["policies"]]
-        kpis = policy["kpis"]
-        label = f"**{name}**" if policy["kind"] in ("pool", "model") else name
-        label += " (best simple rule)" if name == first["best_rule"] else ""
-        lost = mean_of([100.0 * one["kpis"]["num_lost"] / one["kpis"]["num_bookings"] for one in same])
-        cells = (
-            _cell(mean_of([one["objective_mean"] for one in same]), 0),
-            _cell(mean_of([one["gap_percent"] for one in same]), 1),
-            _cell(mean_of([one["share_closed"] for one in same]), 0, 100.0),
-            _cell(lost, 1),
-            _cell(kpis["late_share_5"], 1, 100.0),
-            f"{_cell(policy['latency_ms_p50'], 2)} / {_cell(policy['latency_ms_p99'], 2)}",
+        same = [found["policies"][name] for found in results if name in found["policies"]]
+        closed = mean_of([one["share_closed"] for one in same])
+        rows.append(
+            {
+                "label": name,
+                "kind": policy["kind"],
+                "bold": policy["kind"] in ("pool", "model"),
+                "objective": mean_of([one["objective_mean"] for one in same]),
+                "gap": mean_of([one["gap_percent"] for one in same]),
+                "closed": None if closed is None else 100.0 * closed,
+                "lost": mean_of([100.0 * one["kpis"]["num_lost"] / one["kpis"]["num_bookings"] for one in same]),
+                "late": mean_of([100.0 * (one["kpis"]["late_share_5"] or 0.0) for one in same]),
+                "ms": [policy["latency_ms_p50"], policy["latency_ms_p99"]],
+            }
         )
-        rows.append((policy["objective_mean"], f"| {label} | {' | '.join(cells)} |"))
-    rows.sort(reverse=objective == "reward")
-    return [*lines, *(row for _, row in rows)]
+    rows.sort(key=lambda row: (-1 if objective == "reward" else 1) * row["objective"])
+    columns = (
+        *(Column("label", "policy"), Column("objective", objective.replace("_", " "))),
+        *(Column("gap", "gap to hindsight %", 1), Column("closed", "way there from the best rule %")),
+        *(
+            Column("lost", "lost %", 1),
+            Column("late", "over 5 min late %", 1),
+            Column("ms", "ms a decision, p50 / p99", 2),
+        ),
+    )
+    hindsight = {column.key: None for column in columns} | {"label": "hindsight", "objective": reference["mean"]}
+    bound = [] if reference["bound_mean"] is None else [f"nothing can be better than {reference['bound_mean']:.0f}"]
+    return Result(
+        f"opponents-{part.name}",
+        part.title,
+        columns,
+        (hindsight, *rows),
+        days=days_of(first),
+        seeds=f"{len(results)} solver seeds",
+        date=today(),
+        commit=short(first.get("commit")),
+        commands=(first["command"],),
+        notes=(f"best rule: {first['best_rule']}", *bound, size),
+    )
 
 
 def mean_of(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
-
-
-def _cell(value: float | None, digits: int, factor: float = 1.0) -> str:
-    return "-" if value is None else f"{factor * value:.{digits}f}"
 
 
 if __name__ == "__main__":

@@ -102,13 +102,3 @@ class DayResults:
         Paired by day. ``others`` is one policy, or as many as ``names``: then seeds are paired in their order.
         """
         return paired_difference(self.values(names, column), self.values(others, column))
-
-
-def with_interval(interval: Interval, sign: bool = True) -> str:
-    """``-12.3 [-20.1, -4.5]``."""
-    form = "+.1f" if sign else ".1f"
-    return f"{interval.mean:{form}} [{interval.low:{form}}, {interval.high:{form}}]"
-
-
-def as_dict(interval: Interval) -> dict[str, float]:
-    return {"mean": interval.mean, "ci_low": interval.low, "ci_high": interval.high, "p_value": interval.p_value}

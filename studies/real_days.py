@@ -17,10 +17,9 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 from studies.jobs import ROOT, Job, latest_run, run_all, train_job
-from studies.paired import agents_of
+from studies.results import Column, Result, add_publish, difference_in, hand_over, short, today
 
 SEEDS = (1, 2, 3, 4, 5)
 FLEETS = (8, 10, 14)
@@ -58,6 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, help="default: logs/real-days, with lateness logs/real-days-late")
     parser.add_argument("--data", type=Path, default=Path("data/paratransit"), help="default: data/paratransit")
     parser.add_argument("--output", type=Path, help="default: results/real-days, with lateness results/real-days-late")
+    add_publish(parser)
     args = parser.parse_args(argv)
     lateness_min = args.max_lateness_min
     args.output = args.output or Path("results") / name_of_table(lateness_min)
@@ -87,10 +87,10 @@ def main(argv: list[str] | None = None) -> int:
             command += [] if args.ensemble_size == 1 else ["--also-ensemble", str(args.ensemble_size)]
             command += ["--output", str(args.output / name_of(fleet, improvement))]
             subprocess.run(command, cwd=ROOT, check=True)
-    table = markdown(args.output)
-    (args.output / "table.md").write_text(table)
-    print(table)
-    print(f"Results: {args.output / 'table.md'}")
+    found = [result(args.output, improvement, lateness_min) for improvement in ("off", "on")]
+    for each in found:
+        print(f"{each.title}:\n\n{each.markdown()}")
+    hand_over(found, args.output, args.publish)
     return 0
 
 
@@ -131,67 +131,50 @@ def name_of(fleet: int, improvement: str) -> str:
     return f"drivers-{fleet}-improvement-{improvement}"
 
 
-def markdown(folder: Path) -> str:
+def result(folder: Path, improvement: str, max_lateness_min: float = 0.0) -> Result:
     """
-    Lost and late per cent, deadhead hours and cost a day of every policy for 8 / 10 / 14 drivers, cheapest first; and
-    by how much each agent's cost differs from the best rule's.
+    Every policy for 8 / 10 / 14 drivers, cheapest with 8 first, and how its cost differs from that of the best rule.
+
+    Of agents that differ in the training seed the pool is shown, not its members.
     """
-    lines = []
-    for improvement in ("off", "on"):
-        results = [read_results(folder / name_of(fleet, improvement)) for fleet in FLEETS]
-        lines += [
-            f"Plan improvement {improvement}:",
-            "",
-            f"| policy | lost % ({'/'.join(map(str, FLEETS))} drivers) | over 5 min late % | deadhead h | cost a day |",
-            "|---|---|---|---|---|",
-        ]
-        names = sorted(results[0], key=lambda name: results[0][name]["cost"])
-        for name in names:
-            cells = [
-                " / ".join(f"{result[name][key]:{form}}" for result in results)
-                for key, form in (("lost", ".1f"), ("late", ".1f"), ("deadhead_h", ".1f"), ("cost", ".0f"))
-            ]
-            lines.append(f"| {name} | {' | '.join(cells)} |")
-        lines += ["", *against_best_rules(folder, improvement), ""]
-    return "\n".join(lines)
-
-
-def against_best_rules(folder: Path, improvement: str) -> list[str]:
-    """A line per agent: paired difference in cost to the best rule of each fleet, with its 95 % interval."""
-    contents = [json.loads((folder / name_of(fleet, improvement) / "evaluation.json").read_text()) for fleet in FLEETS]
-    lines = []
-    for agent in agents_of(contents[0]["policies"]):
-        parts = []
-        for content in contents:
-            rule = content["best_rule"]
-            (found,) = (
-                entry
-                for entry in content["comparisons"]
-                if (entry["policy"], entry["against"], entry["metric"]) == (agent, rule, content["objective"])
-            )
-            share = found["mean_difference"] / content["policies"][rule]["kpis"][content["objective"]]
-            interval = f"[{found['ci_low']:+.0f}, {found['ci_high']:+.0f}]"
-            parts.append(f"{found['mean_difference']:+.0f} {interval} = {share:+.1%} ({rule})")
-        lines.append(f"{agent} against the best rule, cost a day, 95 %: {' / '.join(parts)}")
-    return lines
-
-
-def read_results(folder: Path) -> dict[str, dict[str, float]]:
-    """Per policy the means that the table shows; single training seeds are left to their pool."""
-    content: dict[str, Any] = json.loads((folder / "evaluation.json").read_text())
-    pooled = {name for policy in content["policies"].values() for name in policy.get("members", [])}
-    rows = {}
-    for name, policy in content["policies"].items():
-        if name in pooled:
+    fleets = [json.loads((folder / name_of(fleet, improvement) / "evaluation.json").read_text()) for fleet in FLEETS]
+    members = {name for policy in fleets[0]["policies"].values() for name in policy.get("members", [])}
+    rows = []
+    for name, policy in fleets[0]["policies"].items():
+        if name in members:
             continue
-        kpis = policy["kpis"]
-        rows[name] = {
-            "lost": 100.0 * kpis["num_lost"] / kpis["num_bookings"],
-            "late": 100.0 * (kpis["late_share_5"] or 0.0),  # None where nobody was served
-            "deadhead_h": kpis["deadhead_min"] / 60.0,
-            "cost": kpis[content["objective"]],
-        }
-    return rows
+        kpis = [about["policies"][name]["kpis"] for about in fleets]
+        rows.append(
+            {
+                "label": name,
+                "kind": policy["kind"],
+                "bold": policy["kind"] in ("pool", "model"),
+                "lost": [100.0 * of["num_lost"] / of["num_bookings"] for of in kpis],
+                "late": [100.0 * (of["late_share_5"] or 0.0) for of in kpis],  # None where nobody was served
+                "deadhead_h": [of["deadhead_min"] / 60.0 for of in kpis],
+                "cost": [of[about["objective"]] for of, about in zip(kpis, fleets, strict=True)],
+                "difference": [difference_in(about, name) or "best rule" for about in fleets],
+            }
+        )
+    rows.sort(key=lambda row: row["cost"][0])
+    sizes = " / ".join(map(str, FLEETS))
+    options = f" --max-lateness-min {max_lateness_min:g}" if max_lateness_min else ""
+    return Result(
+        f"{name_of_table(max_lateness_min)}-{improvement}",
+        f"Real days{', pickups may be late' if max_lateness_min else ''}, plan improvement {improvement}",
+        (
+            *(Column("label", "policy"), Column("lost", f"lost % ({sizes} drivers)", 1)),
+            *(Column("late", "over 5 min late %", 1), Column("deadhead_h", "deadhead h", 1)),
+            *(Column("cost", "cost a day"), Column("difference", "against the best rule, 95 %", sign=True)),
+        ),
+        tuple(rows),
+        days=f"{len(fleets[0]['days'])} days: service days {REPORT_DAYS} x {len(REPORT_DRAWS)} announcement draws",
+        seeds=f"{len(SEEDS)} training seeds, last models",
+        interval="95 %, bootstrap over service days and training seeds, paired by day",
+        date=today(),
+        commit=short(fleets[0].get("commit")),
+        commands=(f"python -m studies.real_days trips.csv{options}",),
+    )
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from evaluation.statistics import Interval
+
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = Path("docs/results")
 COMMIT_LENGTH = 7
@@ -136,7 +138,11 @@ class Result:
     def json(self) -> str:
         """A line per column and per row, so that a change of a number is a change of a line."""
         usual = {"decimals": 0, "sign": False}
-        content = {key: value for key, value in asdict(self).items() if key != "name" and value not in ("", ())}
+        content = asdict(self)
+        del content["name"]
+        for key in ("seeds", "date", "commit", "source", "commands", "notes"):
+            if not content[key]:
+                del content[key]
         content["columns"] = [
             {key: value for key, value in column.items() if key not in usual or value != usual[key]}
             for column in content["columns"]
@@ -178,6 +184,11 @@ class Result:
 def interval(mean: float, low: float, high: float) -> dict[str, float]:
     """A cell with an interval."""
     return {"mean": rounded(mean), "low": rounded(low), "high": rounded(high)}
+
+
+def cell_of(found: Interval) -> dict[str, float]:
+    """The cell of an interval of ``evaluation.statistics``."""
+    return interval(found.mean, found.low, found.high)
 
 
 def rounded(value: float) -> float:
@@ -342,7 +353,8 @@ def labels_of(about: dict[str, Any]) -> dict[str, str]:
     members = {name for policy in policies.values() for name in policy.get("members", [])}
     shown = {name: policy for name, policy in policies.items() if name not in members}
     pools = {name: policy["members"] for name, policy in shown.items() if policy["kind"] == "pool"}
-    agents = {name: agent_of(models[of[0]]) for name, of in pools.items() if of[0] in models}
+    shipped = {name: agent_of(models[of[0]]) for name, of in pools.items() if of[0] in models}
+    agents = {name: agent for name, agent in shipped.items() if agent is not None}
     together = [name for name, policy in shown.items() if policy["kind"] == "model" and name not in models]
     labels = {}
     for name, policy in shown.items():
@@ -357,20 +369,24 @@ def labels_of(about: dict[str, Any]) -> dict[str, str]:
     return labels
 
 
-def agent_of(path: str) -> str:
-    """``v2-short-shift`` of a shipped model's path, else its run folder's name."""
+def agent_of(path: str) -> str | None:
+    """``v2-short-shift`` of a shipped model's path; None for a run of one's own."""
     parts = Path(path).parts
-    if "trained-agents" in parts:
-        return "`" + re.sub(r"-seed\d+$", "", parts[parts.index("trained-agents") + 1]) + "`"
-    return f"`{Path(path).parent.name}`"
+    if "trained-agents" not in parts:
+        return None
+    return "`" + re.sub(r"-seed\d+$", "", parts[parts.index("trained-agents") + 1]) + "`"
 
 
 def days_of(about: dict[str, Any]) -> str:
     days = about["days"]
     if isinstance(days[0], int):
-        return f"{len(days)} days, {days[0]} to {days[-1]}"
+        return numbered_days(days)
     numbers = sorted({int(number) for number in re.findall(r"day[-_ ]?(\d+)", " ".join(map(str, days)))})
     return f"{len(days)} days from files" + (f", service days {numbers[0]} to {numbers[-1]}" if numbers else "")
+
+
+def numbered_days(days: Sequence[int]) -> str:
+    return f"{len(days)} days, {days[0]} to {days[-1]}"
 
 
 def seeds_of(about: dict[str, Any]) -> str:
@@ -426,6 +442,10 @@ def hand_over(results: Iterable[Result], output: Path, publish: bool) -> None:
         path = result.write(output)
         if publish:
             path = result.write()
+            if not any(f"<!-- table: {result.name} -->" in page.read_text() for page in pages()):
+                print(
+                    f"No page shows it yet: put '<!-- table: {result.name} -->' and '<!-- end of table -->' into one."
+                )
         print(f"Table: {path}")
     if publish:
         for page in fill():

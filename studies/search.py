@@ -4,7 +4,7 @@ Hyperparameter searches of V1 and V2, and what can be said about them: ``python 
 For each reward and study seed: 50 trials, pruned; the best three and the default trained anew with three seeds and
 judged on fresh days. ``--pruning-check`` repeats each search without pruning and asks what every pruner would have
 saved and lost there. ``--speed-check`` runs the same short search with one worker and with two. Can be stopped at any
-time: the same command goes on where it was. Ends with a table, ``search.md``.
+time: the same command goes on where it was. Ends with two tables (``studies.results``).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from studies.jobs import ROOT
+from studies.results import Column, Result, add_publish, cell_of, current_commit, hand_over, today
 from training.search import report, spaces
 from training.search.search import RETEST_SUFFIX
 from training.search.slots import Slots, best_trials
@@ -98,6 +99,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--speed-check", action="store_true", help="one worker against two")
     parser.add_argument("--folder", type=Path, default=Path("logs/search"), help="default: logs/search")
     parser.add_argument("--output", type=Path, default=Path("results/search"), help="default: results/search")
+    add_publish(parser)
     args = parser.parse_args(argv)
 
     common = ["-n", str(args.n_timesteps), "--n-trials", str(args.trials), "--n-jobs", str(args.jobs)]
@@ -122,10 +124,10 @@ def main(argv: list[str] | None = None) -> int:
             f"Two workers: {one.minutes:.1f} min with one, {two.minutes:.1f} min with two, "
             f"{one.minutes / two.minutes:.2f} times as fast."
         )
-    args.output.mkdir(parents=True, exist_ok=True)
-    text = markdown(found, checks)
-    (args.output / "search.md").write_text(text)
-    print(f"\n{text}\nResults: {args.output / 'search.md'}")
+    tables = results(found, checks)
+    for each in tables:
+        print(f"\n{each.title}:\n\n{each.markdown()}")
+    hand_over(tables, args.output, args.publish)
     return 0
 
 
@@ -141,39 +143,69 @@ def pruning_line(unpruned: Found, pruner: str) -> str:
     )
 
 
-def markdown(found: Sequence[Found], checks: Sequence[str]) -> str:
-    """The searches as a table, the settings that they found as another, and the checks."""
-    lines = [
-        "| search | trials | pruned | updates saved | minutes | best on objective days | re-test: default | "
-        "re-test: best | best - default |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+def results(found: Sequence[Found], checks: Sequence[str]) -> tuple[Result, Result]:
+    """The searches with the checks as a table, and the settings that they found as another."""
+    rows: list[dict[str, Any]] = []
     columns: dict[str, dict[str, Any]] = {}
     for each in found:
         trials, candidates = each.trials, each.candidates
         best = best_trials(trials)
-        pruned = sum(trial.state == optuna.trial.TrialState.PRUNED for trial in trials)
         winner = report.winner_of(candidates)
-        cells = [each.name, str(len(trials)), str(pruned), f"{report.savings(trials).share:.0%}", f"{each.minutes:.0f}"]
-        cells.append(f"{best[0].value:+.1f} (trial {best[0].number})" if best else "-")
-        if winner is None or winner.over_default is None:
-            cells += ["-", "-", "-"]
-        else:
-            cells += [_cell(candidates[0].over_rule), f"{_cell(winner.over_rule)} ({winner.name})"]
-            cells.append(_cell(winner.over_default))
-        lines.append("| " + " | ".join(cells) + " |")
+        over_default = None if winner is None else winner.over_default
+        rows.append(
+            {
+                "label": each.name,
+                "trials": len(trials),
+                "pruned": sum(trial.state == optuna.trial.TrialState.PRUNED for trial in trials),
+                "saved": 100.0 * report.savings(trials).share,
+                "minutes": each.minutes,
+                "best_trial": best[0].number if best else None,
+                "best_value": best[0].value if best else None,
+                "default": cell_of(candidates[0].over_rule) if over_default is not None else None,
+                "best": cell_of(winner.over_rule) if winner is not None and over_default is not None else None,
+                "winner": winner.name if winner is not None and over_default is not None else None,
+                "difference": cell_of(over_default) if over_default is not None else None,
+            }
+        )
         columns.setdefault("default", each.settings(None))
         if best:
             columns[each.name] = each.settings(best[0].number if winner is None else winner.trial)
-    lines += ["", "| setting | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     paths = dict.fromkeys(path for settings in columns.values() for path in settings)
-    for path in paths:
-        lines.append(f"| {path} | " + " | ".join(str(settings.get(path, "-")) for settings in columns.values()) + " |")
-    return "\n".join([*lines, "", *(f"- {check}" for check in checks)]) + "\n"
+    about: dict[str, Any] = {
+        "days": "selection days: half judge the trials, the others re-test the best",
+        "seeds": f"{len(found)} searches",
+        "date": today(),
+        "commit": current_commit(),
+        "commands": ("python -m studies.search --pruning-check --speed-check",),
+    }
+    studies = Result(
+        "search-studies",
+        "Searches for better settings",
+        (
+            *(Column("label", "search"), Column("trials", "trials"), Column("pruned", "pruned")),
+            *(Column("saved", "updates saved %"), Column("minutes", "minutes"), Column("best_trial", "best trial")),
+            Column("best_value", "on objective days", 1, sign=True),
+            *(Column("default", "re-test: default", 1, sign=True), Column("best", "re-test: best", 1, sign=True)),
+            *(Column("winner", "best"), Column("difference", "best - default", 1, sign=True)),
+        ),
+        tuple(rows),
+        notes=tuple(check.rstrip(".") for check in checks),
+        **about,
+    )
+    settings = Result(
+        "search-settings",
+        "What the searches found",
+        (Column("label", "setting"), *(Column(name, name) for name in columns)),
+        tuple(
+            {"label": path, **{name: _text(settings.get(path)) for name, settings in columns.items()}} for path in paths
+        ),
+        **about,
+    )
+    return studies, settings
 
 
-def _cell(interval: Any) -> str:
-    return f"{interval.mean:+.1f} [{interval.low:+.1f}, {interval.high:+.1f}]"
+def _text(setting: Any) -> str:
+    return "-" if setting is None else str(setting)
 
 
 if __name__ == "__main__":

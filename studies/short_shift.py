@@ -17,6 +17,7 @@ from pathlib import Path
 
 from studies.curves import CurvesError, draw
 from studies.jobs import ROOT, Job, is_done, latest_run, run_all, train_job
+from studies.results import Result, add_publish, hand_over, of_evaluation
 
 SEEDS = (1, 2, 3, 4, 5)
 NUM_REPORT_DAYS = 500
@@ -62,6 +63,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, help="runs side by side; default: one per core")
     parser.add_argument("--folder", type=Path, default=Path("logs/short-shift"), help="default: logs/short-shift")
     parser.add_argument("--output", type=Path, default=Path("results/short-shift"), help="default: results/short-shift")
+    add_publish(parser)
     args = parser.parse_args(argv)
 
     problems = [problem for problem in PROBLEMS if problem.name in args.problems]
@@ -81,8 +83,15 @@ def main(argv: list[str] | None = None) -> int:
         if len(models.get("maskable_dqn", [])) > 1:
             command += ["--also-ensemble"]
         subprocess.run(command, cwd=ROOT, check=True)
+    found = [table_of(problem, args.output / problem.name) for problem in problems]
+    hand_over(found, args.output, args.publish)
     print(f"Results: {args.output}")
     return 0
+
+
+def table_of(problem: Problem, folder: Path) -> Result:
+    title = f"Short shift, {problem.name.upper()}, every agent"
+    return of_evaluation(folder, f"short-shift-{problem.name}", title, f"{problem.reward.upper()} reward")
 
 
 def run_folder(folder: Path, problem: Problem, agent: str, seed: int) -> Path:

@@ -9,17 +9,16 @@ training chose on selection days. Can be stopped at any time: the same command g
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from studies.curves import CurvesError, draw
 from studies.jobs import ROOT, Job, latest_run, run_all, train_job
-from studies.paired import DayResults, as_dict, with_interval
+from studies.paired import DayResults
+from studies.results import Column, Result, add_publish, cell_of, hand_over, numbered_days, short, today
 
 SEEDS = (1, 2)
 NUM_TIMESTEPS = 4_000_000  # 5 x the 800 000 decisions of hyperparams/v2/maskable_dqn.yml
@@ -36,6 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--episodes", type=int, default=NUM_REPORT_DAYS, help="report days; default: 500")
     parser.add_argument("--folder", type=Path, default=Path("logs/stability"), help="default: logs/stability")
     parser.add_argument("--output", type=Path, default=Path("results/stability"), help="default: results/stability")
+    add_publish(parser)
     args = parser.parse_args(argv)
 
     run_all(training_jobs(args.seeds, args.folder, args.n_timesteps), args.folder, args.jobs)
@@ -53,12 +53,9 @@ def main(argv: list[str] | None = None) -> int:
     command += ["--compare-baseline", "--output", str(args.output), "--model"]
     command += [str(path) for of_seed in models.values() for path in of_seed.values()]
     subprocess.run(command, cwd=ROOT, check=True)
-    content = results(models, DayResults.read(args.output))
-    (args.output / "stability.json").write_text(json.dumps(content, indent=2) + "\n")
-    table = markdown(content)
-    (args.output / "stability.md").write_text(table)
-    print(table)
-    print(f"Results: {args.output / 'stability.md'}")
+    found = result(models, DayResults.read(args.output))
+    print(found.markdown())
+    hand_over([found], args.output, args.publish)
     return 0
 
 
@@ -100,7 +97,7 @@ def models_of(run: Path, n_timesteps: int) -> dict[str, Path]:
     return models
 
 
-def results(models: dict[int, dict[str, Path]], days: DayResults) -> dict[str, Any]:
+def result(models: dict[int, dict[str, Path]], days: DayResults) -> Result:
     """Per model of a run: the reward of each seed, and what it is worth beside the best rule and the last model."""
     names = {seed: {label: days.model_name(path) for label, path in of.items()} for seed, of in models.items()}
     labels = [label for label in next(iter(names.values())) if all(label in of for of in names.values())]
@@ -108,58 +105,38 @@ def results(models: dict[int, dict[str, Path]], days: DayResults) -> dict[str, A
     rows = []
     for label in labels:
         played = [of_seed[label] for of_seed in names.values()]
-        row: dict[str, Any] = {
-            "model": label,
-            "seeds": {str(seed): days.mean([of_seed[label]]) for seed, of_seed in names.items()},
-            "reward": as_dict(days.interval(played)),
-            "against_rule": as_dict(days.difference(played, [rule])),
-        }
-        if label != LAST and LAST in labels:
-            last = [of_seed[LAST] for of_seed in names.values()]
-            row["last_less_this"] = as_dict(days.difference(last, played))
-        rows.append(row)
-    verdicts = {}
-    for seed, of_seed in names.items():
-        if BEST in of_seed and LAST in of_seed:
-            difference = days.difference([of_seed[LAST]], [of_seed[BEST]])
-            verdicts[str(seed)] = {
-                **as_dict(difference),
-                "text": f"Seed {seed}: last less best {with_interval(difference)}: "
-                + ("a difference beyond noise." if difference.is_significant else "within noise."),
+        last = [of_seed[LAST] for of_seed in names.values()] if LAST in labels and label != LAST else None
+        rows.append(
+            {
+                "label": label,
+                "seeds": [days.mean([name]) for name in played],
+                "reward": days.mean(played),
+                "difference": cell_of(days.difference(played, [rule])),
+                "last_less_this": None if last is None else cell_of(days.difference(last, played)),
+                "last_less_this_by_seed": None
+                if last is None
+                else [cell_of(days.difference([one], [other])) for one, other in zip(last, played, strict=True)],
             }
-    return {
-        "commit": days.about.get("commit"),
-        "days": days.about["days"],
-        "best_rule": rule,
-        "best_rule_reward": days.mean([rule]),
-        "models": rows,
-        "last_against_best": verdicts,
-    }
-
-
-def markdown(content: dict[str, Any]) -> str:
-    days, seeds = content["days"], list(content["models"][0]["seeds"])
-    names = " | ".join(f"seed {seed}" for seed in seeds)
-    lines = [
-        f"Short shift, V2, {len(days)} report days ({days[0]} to {days[-1]}), commit {str(content['commit'])[:8]}. "
-        f"Best rule: {content['best_rule']}, {content['best_rule_reward']:.0f}. Differences are paired by day, with "
-        "95 % intervals (days and seeds drawn again).",
-        "",
-        f"| share of the run | {names} | mean | less best rule | last less this |",
-        f"|---|{'---|' * len(seeds)}---|---|---|",
-    ]
-    for row in content["models"]:
-        of_seeds = " | ".join(f"{row['seeds'][seed]:.0f}" for seed in seeds)
-        last = _signed(row["last_less_this"]) if "last_less_this" in row else "-"
-        lines.append(
-            f"| {row['model']} | {of_seeds} | {row['reward']['mean']:.0f} | {_signed(row['against_rule'])} | {last} |"
         )
-    verdicts = [verdict["text"] for verdict in content["last_against_best"].values()]
-    return "\n".join([*lines, "", *verdicts, ""])
-
-
-def _signed(difference: dict[str, float]) -> str:
-    return f"{difference['mean']:+.1f} [{difference['ci_low']:+.1f}, {difference['ci_high']:+.1f}]"
+    seeds = " / ".join(str(seed) for seed in names)
+    return Result(
+        "stability",
+        "Trained five times longer, short shift, V2",
+        (
+            *(Column("label", "share of the run"), Column("seeds", f"seed {seeds}"), Column("reward", "mean")),
+            Column("difference", "against the best rule, 95 %", 1, sign=True),
+            Column("last_less_this", "last less this, 95 %", 1, sign=True),
+            Column("last_less_this_by_seed", f"the same, seed {seeds}", 1, sign=True),
+        ),
+        tuple(rows),
+        days=numbered_days(days.about["days"]),
+        seeds=f"{len(names)} training seeds",
+        interval="95 %, bootstrap over days and training seeds, paired by day",
+        date=today(),
+        commit=short(days.about.get("commit")),
+        commands=("python -m studies.stability",),
+        notes=(f"best rule: {rule}, {days.mean([rule]):.0f}",),
+    )
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from agents.maskable_dqn import MaskableDQN
 from reward import RewardV2
 from studies import matching, opponents, real_days, ship
 from studies.jobs import ROOT, Job, latest_run, run_all, train_job
-from studies.real_days import FLEETS, markdown, name_of
+from studies.real_days import FLEETS, name_of, result
 from studies.short_shift import AGENTS, PROBLEMS, SEEDS, run_folder, trained_models, training_jobs
 from tests.training.tiny import run as train_run
 from training.blocks import check_hyperparams, find_config, read_block
@@ -126,16 +126,15 @@ def test_table_of_real_days_pools_seeds_and_sorts_by_cost(tmp_path):
                 {**difference, "policy": name, "against": "rule"} for name in ("dqn, 2 seeds", "dqn #1", "mean of both")
             ]
             content = {"policies": policies, "best_rule": "rule", "objective": "cost", "comparisons": comparisons}
+            content |= {"days": ["60", "61"]}
             (folder / "evaluation.json").write_text(json.dumps(content))
-    table = markdown(tmp_path)
-    # -600 of the rule's 2100
-    assert "dqn, 2 seeds against the best rule, cost a day, 95 %: -600 [-700, -400] = -28.6% (rule) / -600" in table
+    mean, pool, rule, wait = result(tmp_path, "off").rows  # cheapest first, members left to their pool
+    assert [row["label"] for row in (mean, pool, rule, wait)] == ["mean of both", "dqn, 2 seeds", "rule", "wait"]
+    assert pool["difference"] == [{"mean": -600.0, "low": -700.0, "high": -400.0}] * 3
     # 5 of 100 lost, 0.12 = 12 % late, 600 min = 10 h, the same for every fleet
-    assert "| rule | 5.0 / 5.0 / 5.0 | 12.0 / 12.0 / 12.0 | 10.0 / 10.0 / 10.0 | 2100 / 2100 / 2100 |" in table
-    assert "| wait | 100.0 / 100.0 / 100.0 | 0.0 / 0.0 / 0.0 |" in table
-    assert table.index("dqn, 2 seeds") < table.index("| rule |")
-    assert "mean of both against the best rule, cost a day, 95 %: -600 [-700, -400] = -28.6%" in table
-    assert "dqn #1" not in table
+    assert (rule["lost"], rule["late"], rule["deadhead_h"]) == ([5.0] * 3, [12.0] * 3, [10.0] * 3)
+    assert rule["difference"] == ["best rule"] * 3
+    assert (wait["lost"], wait["late"]) == ([100.0] * 3, [0.0] * 3)
 
 
 def test_the_two_tables_of_real_days_have_folders_and_agents_of_their_own(tmp_path):
@@ -182,6 +181,8 @@ def opponents_result(cost: float) -> dict:
     return {
         "objective": "cost",
         "best_rule": "rule",
+        "days": [2_000_000],
+        "command": "evaluate.py",
         "hindsight": {"mean": 100.0, "bound_mean": 98.0},
         "policies": {"rule": policy(150.0, "rule"), "replan_pyvrp": policy(cost, "replanner")},
     }
@@ -193,11 +194,17 @@ def test_the_table_of_opponents_averages_over_solver_seeds(tmp_path):
         folder = tmp_path / opponents.folder_name(part, seed, 50.0)
         folder.mkdir()
         (folder / "evaluation.json").write_text(json.dumps(opponents_result(cost)))
-    text = opponents.markdown([part], [0, 1], tmp_path, "Size: small.")
-    # (110 + 120) / 2 = 115; 2 of 50 lost = 4 %; cheapest first
-    assert "| replan_pyvrp | 115 | 15.0 | 50 | 4.0 | 10.0 | 1.00 / - |" in text
-    assert text.index("replan_pyvrp") < text.index("rule (best simple rule)")
-    assert "hindsight (bound 98)" in text
+    found = opponents.result(part, [0, 1], tmp_path, "small")
+    hindsight, planner, rule = found.rows  # cheapest first
+    assert (hindsight["objective"], rule["objective"]) == (100.0, 150.0)
+    # (110 + 120) / 2 = 115; 2 of 50 lost = 4 %
+    assert (planner["label"], planner["objective"], planner["gap"], planner["lost"]) == (
+        "replan_pyvrp",
+        115.0,
+        15.0,
+        4.0,
+    )
+    assert "nothing can be better than 98" in found.notes and "small" in found.notes
 
 
 def test_the_study_of_opponents_runs_anew_when_its_size_changes():

@@ -12,7 +12,7 @@ import pytest
 import custom_envs  # noqa: F401 - registers the algorithms
 from envs.vec_env import DispatchVecEnv
 from reward import RewardFunction
-from studies.ablation import BLOCK, Q_LEARNING, VARIANTS, WHOLE, markdown, results, run_folder, training_jobs
+from studies.ablation import BLOCK, Q_LEARNING, VARIANTS, WHOLE, result, run_folder, training_jobs
 from studies.paired import DayResults
 from training.blocks import check_hyperparams, find_config, read_block
 from training.options import build_parser
@@ -73,21 +73,20 @@ def test_table_from_paired_days(tmp_path):
     matching = DayResults.read(write_evaluation(tmp_path / "matching", more, both_ways))
 
     variants = [variant for variant in VARIANTS if variant.name in folders]
-    content = results(variants, folders, days, matching)
-    whole, matched, q_learning = content["variants"]
+    found = result(variants, folders, days, matching)
+    whole, matched, q_learning = found.rows
     # whole: seeds (110 + 210) / 2 = 160 and 180, mean 170; the rule's mean is 140: 30 ahead
     assert whole["seeds"] == [160.0, 180.0]
-    assert whole["reward"]["mean"] == pytest.approx(170.0)
-    assert whole["against_rule"]["mean"] == pytest.approx(30.0)
-    assert "against_base" not in whole
+    assert whole["reward"] == pytest.approx(170.0)
+    assert whole["difference"]["mean"] == pytest.approx(30.0)
+    assert whole["against_base"] is None
     # matching gains 1 on every day with every seed; Q-learning loses 10: nothing varies, so the intervals are points
-    gain, loss = matched["against_base"], q_learning["against_base"]
-    assert (gain["mean"], gain["ci_low"], gain["ci_high"]) == pytest.approx((1.0, 1.0, 1.0))
-    assert (loss["mean"], loss["ci_low"], loss["ci_high"]) == pytest.approx((-10.0, -10.0, -10.0))
-    table = markdown(content)
-    assert "| whole | 170 | 160 180 | - | +30" in table
-    assert "| q-learning | 160 | 150 170 | -10 [-10, -10] |" in table
-    assert "2 report days (2000000 to 2000001), 2 training seeds, last model, commit 01234567" in table
+    assert matched["against_base"] == {"mean": 1.0, "low": 1.0, "high": 1.0}
+    assert q_learning["against_base"] == {"mean": -10.0, "low": -10.0, "high": -10.0}
+    assert "| q-learning | 160 | 150 / 170 | +20 [" in found.markdown()
+    assert q_learning["against"] == WHOLE
+    assert (found.days, found.commit) == ("2 days, 2000000 to 2000001", "0123456")
+    assert found.seeds == "2 training seeds, last models"
 
 
 def test_model_that_did_not_play_is_named(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from studies.improvement import Row, markdown
+from studies.improvement import Row, result
 
 
 def test_table_by_hand():
@@ -15,9 +15,13 @@ def test_table_by_hand():
     off = Row("other", "off", base.cost, 2.0)
     planned = Row("replan_search", "off", base.cost - np.array([0.0, 0.0, 5.0, 5.0]), 700.0)  # 5 less with 10 drivers
     fleets, clusters = np.array([8, 8, 10, 10]), ["d1", "d2", "d1", "d2"]
-    lines = markdown([off, base, moved, planned], fleets, clusters).splitlines()
-    assert lines[0].startswith("| policy | plan improvement | cost a day, 8 / 10 drivers |")
-    assert lines[2] == "| other | off | 150 / 60 | - | +0 [+0, +0] / +5 [+5, +5] | 0.0 | 2 |"
-    assert lines[3] == "| replan_search | off | 150 / 55 | - | - | 0.0 | 700 |"
-    assert lines[4] == "| rule | 0 moves | 150 / 60 | - | +0 [+0, +0] / +5 [+5, +5] | 0.0 | 5 |"
-    assert lines[5] == "| rule | 30 moves | 140 / 50 | -10 [-10, -10] | -10 [-10, -10] / -5 [-5, -5] | 0.2 | 9 |"
+    other, yardstick, none, some = result([off, base, moved, planned], fleets, clusters).rows
+    nothing, ten_less = {"mean": 0.0, "low": 0.0, "high": 0.0}, {"mean": -10.0, "low": -10.0, "high": -10.0}
+    five_more, five_less = ({"mean": five, "low": five, "high": five} for five in (5.0, -5.0))
+    assert (other["label"], other["cost"]) == ("other", [150.0, 60.0])
+    assert other["to_yardstick"] == [nothing, five_more]
+    assert (yardstick["cost"], yardstick["difference"], yardstick["to_yardstick"]) == ([150.0, 55.0], None, None)
+    assert (none["setting"], none["difference"]) == ("0 moves", None)
+    assert (some["cost"], some["difference"]) == ([140.0, 50.0], ten_less)
+    assert some["to_yardstick"] == [ten_less, five_less]
+    assert (some["given_back"], some["ms"]) == (0.25, 9.4)

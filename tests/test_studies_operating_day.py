@@ -10,7 +10,8 @@ from agents.branching import BranchSettings
 from agents.imitation import TeacherSettings
 from studies import operating_day
 from studies.jobs import Job
-from studies.operating_day import Size, markdown, name_of
+from studies.operating_day import Size, name_of, result
+from studies.results import Result
 from training.blocks import check_hyperparams, find_config, read_block
 
 
@@ -47,19 +48,19 @@ def test_table_shows_the_pool_beside_the_best_rule(tmp_path):
         folder = tmp_path / name_of(size, improvement)
         folder.mkdir()
         (folder / "evaluation.json").write_text(json.dumps(evaluation(margin)))
-    _, _, off, on = markdown(tmp_path, [size]).splitlines()
+    off, on = result(tmp_path, "operating-day", [size]).rows
+    assert (off["label"], on["label"]) == ("4 x 30, off", "4 x 30, on")
+    assert (off["agent"], off["best_rule"]) == ("agent, 2 seeds", "nearest_driver")
+    assert off["difference"] == {"mean": 40.4, "low": 9.6, "high": 71.0}
     # lost: 1.25 and 2 of 100 bookings; late: 12.34 and 20 %
-    assert off == (
-        "| 4x30, improvement off, 500 days | agent, 2 seeds | 940 | nearest_driver 900 | +40 [+10, +71] | 1.25 / 2.00 "
-        "| 12.3 / 20.0 | 11.00 / 12.50 |"
-    )
-    assert on.startswith("| 4x30, improvement on, 500 days | agent, 2 seeds | 1040 | nearest_driver 1000 |")
+    assert (off["lost"], off["late"], off["km_per_trip"]) == ([1.25, 2.0], [12.34, 20.0], [11.0, 12.5])
+    assert (on["margin"], on["rule_margin"]) == (1040.4, 1000.0)
 
 
 def test_every_world_is_played_by_the_same_models(tmp_path, monkeypatch):
     commands: list[list[str]] = []
     monkeypatch.setattr(operating_day.subprocess, "run", lambda command, **_: commands.append(command))
-    monkeypatch.setattr(operating_day, "markdown", lambda *_: "table")
+    monkeypatch.setattr(operating_day, "result", lambda *_: Result("toy", "Toy", (), (), days="7 days"))
     assert operating_day.main(["--models", "v3-operating-day", "--days", "7", "--output", str(tmp_path)]) == 0
     worlds = {
         (given["--num-drivers"], given["--max-bookings"], given["--plan-improvement"])

@@ -8,7 +8,7 @@ import optuna
 from optuna.trial import TrialState, create_trial
 
 import custom_envs  # noqa: F401 - registers environments and algorithms
-from studies.search import Found, markdown, pruning_line
+from studies.search import Found, pruning_line, results
 from training.search import spaces
 from training.search.slots import SLOT
 
@@ -45,12 +45,15 @@ def finished_search() -> Found:
 
 
 def test_the_table_has_the_search_its_retest_and_its_settings():
-    text = markdown([finished_search()], ["a check"])
+    studies, settings = results([finished_search()], ["a check."])
+    (row,) = studies.rows
     # 4 + 4 + 1 of 12 evaluations were trained: 25 % saved
-    assert "| v2 | 3 | 1 | 25% | 12 | +4.0 (trial 1) | +0.0 [" in text
-    assert "| +2.0 [+2.0, +2.0] |" in text
-    assert "| learning_rate | 0.001 | 0.002 |" in text
-    assert text.endswith("- a check\n")
+    assert (row["label"], row["trials"], row["pruned"], row["saved"]) == ("v2", 3, 1, 25.0)
+    assert (row["best_trial"], row["best_value"]) == (1, 4.0)
+    assert row["default"]["mean"] == 0.0
+    assert row["difference"] == {"mean": 2.0, "low": 2.0, "high": 2.0}
+    assert "| learning_rate | 0.001 | 0.002 |" in settings.markdown()
+    assert studies.notes == ("a check",)
 
 
 def test_the_pruning_check_names_what_would_have_been_lost():

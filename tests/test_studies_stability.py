@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from studies.paired import DayResults
-from studies.stability import markdown, models_of, results, training_jobs
+from studies.stability import models_of, result, training_jobs
 from tests.test_studies_ablation import write_evaluation
 
 
@@ -32,18 +32,19 @@ def test_table_says_whether_the_last_is_as_good_as_the_best(tmp_path):
         "rule": [100.0, 200.0],
     }  # fmt: skip
     paths = {name: str(tmp_path / f"{name}.zip") for name in rewards if name != "rule"}
-    content = results(models, DayResults.read(write_evaluation(tmp_path / "out", rewards, paths)))
+    found = result(models, DayResults.read(write_evaluation(tmp_path / "out", rewards, paths)))
     # best: (160 + 180) / 2 = 170, rule 150; last: 157 and 180, so 1.5 behind the best on average
-    half, best, last = content["models"]
-    assert best["reward"]["mean"] == pytest.approx(170.0)
-    assert best["against_rule"]["mean"] == pytest.approx(20.0)
+    half, best, last = found.rows
+    assert best["reward"] == pytest.approx(170.0)
+    assert best["difference"]["mean"] == pytest.approx(20.0)
     assert best["last_less_this"]["mean"] == pytest.approx(-1.5)
-    assert half["seeds"] == {"1": 150.0, "2": 170.0}
-    assert "last_less_this" not in last
-    table = markdown(content)
-    assert "Seed 1: last less best -3.0 [-3.0, -3.0]: a difference beyond noise." in table  # -3 on both days
-    assert "Seed 2: last less best +0.0 [-10.0, +10.0]: within noise." in table  # +10 and -10
-    assert "| best | 160 | 180 | 170 | +20.0" in table
+    assert best["last_less_this_by_seed"] == [
+        {"mean": -3.0, "low": -3.0, "high": -3.0},  # on both days
+        {"mean": 0.0, "low": -10.0, "high": 10.0},  # +10 and -10
+    ]
+    assert half["seeds"] == [150.0, 170.0]
+    assert last["last_less_this"] is None
+    assert "| best | 160 / 180 | 170 | +20.0" in found.markdown()
 
 
 def test_runs_keep_models_on_the_way(tmp_path):
