@@ -29,6 +29,16 @@ def test_trained_model_dispatches_a_day(tmp_path):
     assert info["kpis"]["num_decisions"] == 24
 
 
+def test_help_waits_for_no_library():
+    code = (
+        "import sys, train\n"
+        "try: train.main(['--help'])\n"
+        "except SystemExit: print({'torch', 'gymnasium', 'numpy', 'numba', 'rl_zoo3', 'yaml'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPO_ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == "set()", done.stderr
+
+
 def test_same_seed_same_run(tmp_path):
     first, second = (run(tmp_path, "-n", "96", "--seed", "4") for _ in range(2))
     returns = [[episode["reward"] for episode in metrics_of(folder)["episodes"]] for folder in (first, second)]

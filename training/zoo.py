@@ -48,7 +48,9 @@ class ZooManager(ExperimentManager):
             return None
         change = trial_change(self.options) if self.trial_id is not None else None
         self.run = RunManager(resolve(self.options, change_block=change))
-        return self.run.set_up(), dict(self.run.settings.hyperparams)
+        model = self.run.set_up()
+        self.save_path = str(self.run.folder.path)
+        return model, dict(self.run.settings.hyperparams)
 
     def learn(self, model: BaseAlgorithm) -> None:
         if self.run is None:

@@ -48,27 +48,22 @@ StockManager = ZooManager.__bases__[0]
 
 
 def trained_by(manager_class: type, folder: Path, **changes) -> Path:
-    """A short run of rl-zoo3's own making, under the given manager."""
+    """A short run of dispatch, as rl-zoo3's command makes it, under the given manager."""
     config = write_config(folder, env_wrapper="tests.training.test_training_manager.Charge", **changes)
-    args = argparse.Namespace(log_folder=str(folder), env_kwargs=None)
-    manager = manager_class(
-        args,
-        "dqn",
-        "Dispatch-v0",
-        str(folder),
-        n_timesteps=2 * DECISIONS,
-        eval_freq=DECISIONS,
-        n_eval_episodes=2,
-        log_interval=-1,
-        config=str(config),
-        verbose=0,
-    )
+    return made_by_zoo(manager_class, "Dispatch-v0", config, n_timesteps=2 * DECISIONS, eval_freq=DECISIONS)
+
+
+def made_by_zoo(manager_class: type, env_id: str, config: Path, **options) -> Path:
+    """The run folder of a run that goes through rl-zoo3's steps, beside its hyperparameter file."""
+    args = argparse.Namespace(log_folder=str(config.parent), env_kwargs=None)
+    options = {"n_eval_episodes": 2, "log_interval": -1, "config": str(config), "verbose": 0, **options}
+    manager = manager_class(args, "dqn", env_id, str(config.parent), **options)
     prepared = manager.setup_experiment()
     assert prepared is not None
     model, _ = prepared
     manager.learn(model)
     manager.save_trained_model(model)
-    return Path(manager.save_path if manager_class is StockManager else manager.run.folder.path)
+    return Path(manager.save_path)
 
 
 def test_logged_return_is_the_wrapped_one(tmp_path):
@@ -244,24 +239,8 @@ def test_stock_command_finds_us_and_logs_the_wrapped_return(tmp_path):
 def test_stock_command_still_trains_other_environments(tmp_path):
     config = tmp_path / "cartpole.yml"
     config.write_text("CartPole-v1: {n_timesteps: 64, policy: MlpPolicy, learning_starts: 8}\n")
-    args = argparse.Namespace(log_folder=str(tmp_path))
-    manager = ZooManager(
-        args,
-        "dqn",
-        "CartPole-v1",
-        str(tmp_path),
-        n_timesteps=64,
-        eval_freq=-1,
-        log_interval=-1,
-        config=str(config),
-        verbose=0,
-    )
-    prepared = manager.setup_experiment()
-    assert prepared is not None
-    model, _ = prepared
-    manager.learn(model)
-    manager.save_trained_model(model)
-    assert (Path(manager.save_path) / "CartPole-v1.zip").is_file()
+    folder = made_by_zoo(ZooManager, "CartPole-v1", config, n_timesteps=64, eval_freq=-1)
+    assert (folder / "CartPole-v1.zip").is_file()
 
 
 def test_help_shows_defaults(capsys):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import gymnasium as gym
 import pytest
+import yaml
 
 import custom_envs  # noqa: F401
 import train
@@ -11,9 +14,55 @@ from baselines import tuned_settings
 from checked import SettingsError
 from tests.training.tiny import TINY_DQN, write_config
 from training.blocks import check_algo, check_hyperparams, find_config, known_keys, read_block
+from training.metrics import write_yaml
+from training.options import DEFAULTS, read_options
 from training.real_days import parse_day_ranges
 from training.resolve import env_parameters, plays_days
 from training.rewards import find_reward, prices_of_wrapper
+from training.settings import RunSettings
+
+SETTINGS = RunSettings(
+    algo="dqn",
+    env="Dispatch-v0",
+    n_timesteps=96,
+    hyperparams={"policy": "MultiInputPolicy", "n_timesteps": 96},
+    reward="v2",
+    env_kwargs={"num_drivers": 2, "days": [0, 10]},
+    eval_env_kwargs={"load": 2.0},
+    log_folder="logs/v2",
+    uuid=True,
+)
+
+
+def test_settings_survive_the_way_to_the_file_and_back(tmp_path):
+    path = tmp_path / "resolved.yml"
+    write_yaml(path, SETTINGS.to_resolved())
+    read = RunSettings.from_resolved(yaml.safe_load(path.read_text()))
+    assert dataclasses.replace(read, gym_packages=(), wandb_tags=()) == SETTINGS  # YAML has lists alone
+
+
+def test_evaluation_takes_over_the_environment_but_not_its_days():
+    assert SETTINGS.all_eval_env_kwargs == {"num_drivers": 2, "load": 2.0}
+
+
+def test_settings_of_an_older_run_are_read():
+    content = SETTINGS.to_resolved()
+    for name in ("track", "wandb_tags", "gym_packages"):  # options of later
+        del content["args"][name]
+    content["args"] |= {"env_wrapper": "reward.RewardV2", "n_trials": 50, "eval_env_kwargs": None}  # and of before
+    content["eval_env_kwargs"] = {"num_drivers": 2, "days": [0, 10]}
+    read = RunSettings.from_resolved(content, n_timesteps=192, resume="logs/v2/dqn/Dispatch-v0_1")
+    assert read == dataclasses.replace(
+        SETTINGS, n_timesteps=192, resume="logs/v2/dqn/Dispatch-v0_1", eval_env_kwargs={}
+    )
+
+
+def test_flags_of_the_command_line_have_the_defaults_of_the_settings():
+    options, given = read_options([])
+    assert given == {}
+    same = {name: DEFAULTS[name] for name in options if name in DEFAULTS and name != "n_timesteps"}
+    others = {name for name, value in same.items() if options[name] != value}
+    assert others == {"reward", "vec_env"}  # v2; the algorithm decides
 
 
 def test_reward_is_a_version_or_a_file_of_weights(tmp_path):
