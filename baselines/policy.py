@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from checked import check_names
+from envs.orders import Orders, carry_out
 from envs.world.records import World
 
 IntArray = npt.NDArray[np.int64]
@@ -32,9 +33,10 @@ class Policy(ABC):
     """
     A dispatcher that chooses one action per decision.
 
-    It has two faces: ``act`` on a batch of days, used by the evaluation, and ``predict`` as a Stable-Baselines3 model
-    has, once it is bound to an environment. A policy keeps no memory between decisions; what it needs it reads from the
-    simulated world, never from what is not released yet.
+    It is asked for ``orders`` on a batch of days, which whoever runs it carries out: a policy reads the world and
+    changes nothing in it. Most choose in the action space, so they say how they ``act``. ``predict`` is what a
+    Stable-Baselines3 model has, once it is bound to an environment. A policy keeps no memory between decisions; what it
+    needs it reads from the simulated world, never from what is not released yet.
 
     Attributes
     ----------
@@ -82,6 +84,10 @@ class Policy(ABC):
             0 waits, else 1 + driver row x M + slot.
         """
 
+    def orders(self, batch: Any, payer: Any = None) -> Orders:
+        """What is to be done now on every day; here the action of each, elsewhere also what no action can say."""
+        return Orders(self.act(batch, payer))
+
     def bind(self, env: Any) -> Policy:
         """
         Let ``predict`` choose for this environment: a ``DispatchEnv``, wrapped or not, or a ``DispatchVecEnv``.
@@ -116,12 +122,17 @@ class Policy(ABC):
         episode_start: Any = None,
         deterministic: bool = True,
     ) -> tuple[IntArray, Any]:
-        """As a Stable-Baselines3 model: one action for one observation, an array for a batch of them."""
+        """
+        As a Stable-Baselines3 model: one action for one observation, an array for a batch of them.
+
+        Orders that no action can say are given to the environment first; only re-planners have any.
+        """
         if self._batch is None:
             raise RuntimeError(f"rule '{self.name}' is not bound to an environment. Call policy.bind(env) first.")
-        actions = self.act(self._batch, self._payer)
+        orders = self.orders(self._batch, self._payer)
+        carry_out(self._batch.world, orders.beyond)
         is_single = np.ndim(observation["clock"]) == 1
-        return (actions[0] if is_single else actions), state
+        return (orders.actions[0] if is_single else orders.actions), state
 
     def settings(self) -> dict[str, float]:
         """The values it was made with; empty when nothing can be tuned."""

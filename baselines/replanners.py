@@ -13,13 +13,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from baselines.planning.follower import assign_last
+from baselines.planning.follower import action_of
 from baselines.planning.plan import Plan, begin_plan, empty_plan, load, make_objective, routes_of
 from baselines.planning.problem import make_problem
 from baselines.planning.search import insert_missing, make_search, ruin_and_recreate
 from baselines.planning.solvers import OrTools, PyVrp, Solver, Vroom
 from baselines.planning.worth import assignment_ticks
 from baselines.policy import IntArray, TunableRule
+from envs.orders import LAST, ORDER, Orders
+from envs.world.decisions import WAIT
 from envs.world.records import World
 from reward.prices import load_half_hours
 from reward.weights import WEIGHTS_DTYPE
@@ -38,10 +40,8 @@ _COMMON = (
 class _Held:
     """What a re-planner keeps of the day in one row."""
 
-    now_min: float = -np.inf
     num_decisions: int = -1
     trips: list[list[int]] = field(default_factory=list)  # booking rows per driver
-    due: list[tuple[int, int]] = field(default_factory=list)  # (driver, booking) to be assigned at this tick
 
 
 class Replanner(TunableRule):
@@ -94,37 +94,38 @@ class Replanner(TunableRule):
     # --- a decision ---------------------------------------------------------------------------------------------------
 
     def act(self, batch: Any, payer: Any = None) -> IntArray:
-        actions = np.zeros(batch.batch_size, np.int64)
-        for b in np.flatnonzero(~batch.is_done):
-            start = perf_counter()
-            actions[b] = self._decide(batch, int(b), payer)
-            self.decision_seconds.append(perf_counter() - start)
-        return actions
+        orders = self.orders(batch, payer)
+        if len(orders.beyond):
+            raise ValueError(f"{self.name}: no action can say what it plans for these days. Ask for its orders.")
+        return orders.actions
 
-    def _decide(self, batch: Any, b: int, payer: Any) -> int:
-        world, clock = batch.world, batch.world.clocks[b]
-        held = self._held.setdefault(b, _Held())
-        now, num_decisions = float(clock["now_min"]), int(clock["num_decisions"])
-        if now < held.now_min or num_decisions <= held.num_decisions:
-            held = self._held[b] = _Held()  # another day
-        held.num_decisions = num_decisions
+    def orders(self, batch: Any, payer: Any = None) -> Orders:
+        """
+        Where there is one decision per tick, that is an action. Else all that is due goes to the end of its driver's
+        plan, where no action can put it, and the clock moves on.
+        """
+        world = batch.world
         one_per_tick = int(world.rules["decisions_per_tick"][0]) == 1
-        if now > held.now_min:
-            held.now_min = now
-            plan = self._plan(world, b, payer, held, slots_only=one_per_tick)
-            held.due = due_trips(world, b, plan, one_per_tick, self._settings["early_min"])
-            held.trips = routes_of(plan)
-        num_slots = batch.max_bookings
-        while held.due:
-            n, k = held.due.pop(0)
-            slot = np.flatnonzero(world.slots[b] == k)
-            if len(slot) and world.pairs["is_feasible"][b, n, slot[0]]:
-                is_last = world.pairs["position"][b, n, slot[0]] == world.drivers["plan_len"][b, n]
-                if is_last or one_per_tick:
-                    return 1 + n * num_slots + int(slot[0])
-            if not one_per_tick:
-                assign_last(world, b, n, k)
-        return 0
+        actions, beyond = np.zeros(batch.batch_size, np.int64), []
+        for b in np.flatnonzero(~batch.is_done).tolist():
+            start = perf_counter()
+            due = self._due(world, b, payer, one_per_tick)
+            if one_per_tick:
+                actions[b] = next((action_of(world, b, n, k) for n, k in due), WAIT)
+            else:
+                beyond += [(b, n, k, LAST) for n, k in due]
+            self.decision_seconds.append(perf_counter() - start)
+        return Orders(actions, np.array(beyond, ORDER))
+
+    def _due(self, world: World, b: int, payer: Any, one_per_tick: bool) -> list[tuple[int, int]]:
+        """(driver, booking) to be assigned at this tick, in this order; the plan is kept for the next tick."""
+        num_decisions = int(world.clocks["num_decisions"][b])
+        held = self._held.get(b)
+        if held is None or num_decisions <= held.num_decisions:
+            held = _Held()  # another day
+        plan = self._plan(world, b, payer, held, slots_only=one_per_tick)
+        self._held[b] = _Held(num_decisions, routes_of(plan))
+        return due_trips(world, b, plan, one_per_tick, self._settings["early_min"])
 
     def _plan(self, world: World, b: int, payer: Any, held: _Held, slots_only: bool) -> Plan:
         clock = world.clocks[b]

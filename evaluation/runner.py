@@ -18,6 +18,7 @@ from envs.batch import DispatchBatch
 from envs.days.day import Day
 from envs.days.scenario import Scenario
 from envs.kpis import KPI_NAMES, episode_kpis
+from envs.orders import carry_out
 from envs.world.decisions import step_days
 from envs.world.records import World
 
@@ -166,14 +167,17 @@ class Arena:
             start = time.perf_counter()
             if prices:
                 payer.price_pairs()
-            actions = policy.act(batch, payer)
+            orders = policy.orders(batch, payer)
             if seconds is not None:
                 seconds.append(time.perf_counter() - start)
             before, start = batch.world.clocks["now_min"][0], time.perf_counter()
+            carry_out(batch.world, orders.beyond)
             if reads_observation:
-                batch.step(actions)
+                batch.step(orders.actions)
             else:
-                step_days(batch.world, actions)  # as batch.step, without writing an observation that nobody reads
+                step_days(
+                    batch.world, orders.actions
+                )  # as batch.step, without writing an observation that nobody reads
             if tick_seconds is not None and batch.world.clocks["now_min"][0] > before:
                 tick_seconds.append(time.perf_counter() - start)
             if payer is not None:

@@ -37,6 +37,7 @@ from baselines.planning.worth import assignment_ticks, decide_ticks
 from envs.batch import DispatchBatch
 from envs.days.scenario import Scenario
 from envs.kpis import episode_kpis
+from envs.orders import carry_out
 from envs.world.decisions import step_days
 from envs.world.records import World
 from reward import RewardFunction
@@ -190,7 +191,9 @@ class Planner:
         payer = None if self.function is None else self.function.attach(batch)
         total = 0.0
         while not batch.is_done[0]:
-            step_days(batch.world, follower.act(batch))
+            orders = follower.orders(batch)
+            carry_out(batch.world, orders.beyond)
+            step_days(batch.world, orders.actions)
             if payer is not None:
                 total += float(payer.pay()[0])
         if self.objective == "reward":

@@ -35,7 +35,7 @@ def make_problem(
         end_min=np.where(present, drivers["shift_end_min"], 0.0),
         minutes=minutes,
         cost=cost,
-        driver_cost=np.where(is_emergency, -weights["emergency_trip"][0], 0.0),
+        driver_cost=np.where(is_emergency, 0.0 - weights["emergency_trip"][0], 0.0),  # -0.0 has another name
         service_min=service,
         earliest_min=np.maximum(bookings["earliest_pickup_min"], world.clocks["now_min"][b]),
         ends_min=ends,

@@ -10,15 +10,18 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 import envs  # noqa: F401 - registers the environments
-from baselines import RULE_NAMES, RULES, make_rules, rule_class
+from baselines import REPLANNERS, RULE_NAMES, RULES, make_rules, rule_class
+from baselines.planning.solvers import is_installed
 from envs.days.scenario import Scenario
+from envs.orders import carry_out
 from envs.vec_env import DispatchVecEnv
 from envs.world.records import BookingState
-from evaluation.runner import play
+from evaluation.runner import Arena, play
 from evaluation.setup import generated_cases
 from reward import RewardV2
 
 DAYS = [2_000_000, 2_000_001]
+INSTALLED_REPLANNERS = [rule for rule in REPLANNERS if rule.solver_name == "search" or is_installed(rule.solver_name)]
 
 
 def played_alone(policy, env) -> list[float]:
@@ -46,6 +49,24 @@ def test_side_by_side_is_the_same_as_one_by_one(rule, env_id):
     assert played_alone(rule(), env) == pytest.approx(together.reward.tolist(), abs=1e-6)
     outcomes = ("num_served", "num_lost", "num_cancelled", "num_no_show")
     np.testing.assert_array_equal(sum(together.kpis[name] for name in outcomes), together.kpis["num_bookings"])
+
+
+@pytest.mark.parametrize("rule", [*RULES, *INSTALLED_REPLANNERS])
+@pytest.mark.parametrize("scenario_name", ["short_shift", "operating_day"])
+def test_asking_changes_nothing_in_the_world(rule, scenario_name):
+    """Through a whole day with more open bookings than slots: only the runner moves bookings, drivers and clocks."""
+    scenario = Scenario.load(scenario_name, max_bookings=4, plan_improvement=False)
+    arena = Arena(scenario, "v2", 2)
+    arena.load(generated_cases(DAYS[0], 2, scenario))
+    policy, batch = rule(), arena.batch
+    while not batch.is_done.all():
+        arena.payer.price_pairs()
+        before = [array.tobytes() for array in batch.world]
+        orders = policy.orders(batch, arena.payer)
+        assert [array.tobytes() for array in batch.world] == before
+        carry_out(batch.world, orders.beyond)
+        batch.step(orders.actions)
+        arena.payer.pay()
 
 
 def test_the_reward_is_what_the_event_log_pays():

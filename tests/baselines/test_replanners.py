@@ -12,6 +12,7 @@ from baselines.planning import solvers
 from baselines.planning.plan import make_objective
 from baselines.replanners import Replanner, ReplanSearch
 from envs.days.scenario import Scenario
+from envs.orders import LAST, carry_out
 from envs.world.records import BookingState
 from evaluation.runner import Arena, Case, play
 from evaluation.setup import generated_cases
@@ -29,6 +30,13 @@ INSTALLED = [
     )
     for rule in REPLANNERS
 ]
+
+
+def give(policy, batch) -> None:
+    """Carry out what the policy orders now."""
+    orders = policy.orders(batch)
+    carry_out(batch.world, orders.beyond)
+    batch.step(orders.actions)
 
 
 def cost_of(policy, day) -> float:
@@ -66,7 +74,7 @@ def test_a_booking_is_assigned_when_its_driver_must_leave():
     batch = arena.batch
     while batch.world.bookings["state"][0, 0] == BookingState.OPEN:
         now = float(batch.world.clocks["now_min"][0])
-        batch.step(policy.act(batch))
+        give(policy, batch)
     # leaving at 08:40 is beginning with the tick of 08:40, not before: asked there, it assigns
     assert now == pytest.approx(520.0)
 
@@ -78,7 +86,7 @@ def test_it_assigns_early_when_told_so():
     policy = ReplanSearch(5.0, judged_by="cost", early_min=15.0)
     while arena.batch.world.bookings["state"][0, 0] == BookingState.OPEN:
         now = float(arena.batch.world.clocks["now_min"][0])
-        arena.batch.step(policy.act(arena.batch))
+        give(policy, arena.batch)
     assert now == pytest.approx(505.0)
 
 
@@ -143,6 +151,17 @@ def test_the_prices_tuned_for_one_serve_all():
     assert rule_class("replan_pyvrp") in REPLANNERS
     with pytest.raises(ValueError, match="Did you mean 'price_occupied_min'"):
         ReplanSearch(1.0, price_ocupied_min=1.0)
+
+
+def test_what_no_action_can_say_is_an_order():
+    # known at 08:00, pickup at 08:05 at km 2: 4 min away, it is due at once, at the end of the empty plan
+    arena = Arena(OPERATING_DAY, None, 1)
+    arena.load([Case(line_day([booking("b0", (2, 3), (485, 500))], [driver("d0", 0)]), "line", "line")])
+    policy = ReplanSearch(5.0, judged_by="cost")
+    (order,) = policy.orders(arena.batch).beyond
+    assert order.tolist() == (0, 0, 0, LAST)
+    with pytest.raises(ValueError, match=r"replan_search: no action can say what it plans.*Ask for its orders"):
+        policy.act(arena.batch)
 
 
 def test_judged_by_a_reward_it_needs_one():
