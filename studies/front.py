@@ -9,82 +9,102 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 
 from studies.results import FOLDER, ROOT, Column, Result, ResultError, add_publish, hand_over
 
 PICTURE = Path("docs/assets/policies.svg")
-AGENT, HINDSIGHT, REPLANNER = "agent", "hindsight", "replan_search"
-SIMPLE, STOCK = "nearest_driver", "dqn"
 
 
-@dataclass(frozen=True)
-class World:
-    """A column of the table: the result that it is taken from."""
+class Cell(NamedTuple):
+    """Where a number stands: the result, the values that tell its row, and the column."""
 
-    key: str
-    name: str
     result: str
+    where: dict[str, Any]
+    column: str = "difference"
 
 
-WORLDS = (
-    World("short", "short shift, V2 points", "front-short-shift"),
-    World("real", "real days, 10 drivers, cost", "front-real-days"),
-    World("gives_back", "the same, plans improved", "front-real-days-gives-back"),
-    World("load_1", "real company's load, CHF", "front-load-1"),
-)
-WHO = (
-    (HINDSIGHT, "hindsight: knows the whole day"),
-    (REPLANNER, "re-planner `replan_search`, 10 ms"),
-    (AGENT, "**agent, mean of five networks**"),
-    ("best_rule", "best tuned rule"),
-    (SIMPLE, "nearest driver"),
-    (STOCK, "stock DQN, published settings"),
-)
-"""Rows of the table, and what they are called there."""
-
-
-def row_of(result: Result, who: str) -> dict[str, Any] | None:
-    """Of a table of ``studies.results.of_evaluation``; None where they did not play."""
-    if who == "best_rule":
-        return result.row(difference="best rule")
-    if who == AGENT:
-        return result.row(kind="model")
-    found = [row for row in result.rows if row.get("policy", "").split(",")[0] == who]
-    return found[0] if found else None
+# World to who decides to where it was measured. The best rule is in points, cost or francs, the others as differences.
+SHORT, REAL, GIVES_BACK = "short-shift-v2", "real-days-10-off", "real-days-10-gives-back"
+LOAD_1, LOAD_1_PLANNED = "operating-day-load-1-on", "operating-day-load-1-replan"
+PLANNED = "opponents-short-shift"
+SOURCES: dict[str, dict[str, Cell]] = {
+    "short": {
+        "hindsight": Cell(PLANNED, {"policy": "hindsight"}),
+        "replanner": Cell(PLANNED, {"policy": "replan_search"}),
+        "agent": Cell(SHORT, {"kind": "model"}),
+        "best_rule": Cell(SHORT, {"difference": "best rule"}, "objective"),
+        "nearest": Cell(SHORT, {"policy": "nearest_driver"}),
+        "stock": Cell("short-shift", {"policy": "dqn"}, "v2_difference"),
+    },
+    "real": {
+        "replanner": Cell(REAL, {"policy": "replan_search"}),
+        "agent": Cell(REAL, {"kind": "model"}),
+        "best_rule": Cell(REAL, {"difference": "best rule"}, "objective"),
+        "nearest": Cell(REAL, {"policy": "nearest_driver"}),
+    },
+    "gives_back": {
+        "replanner": Cell(GIVES_BACK, {"policy": "replan_search"}),
+        "agent": Cell(GIVES_BACK, {"kind": "model"}),
+        "best_rule": Cell(GIVES_BACK, {"difference": "best rule"}, "objective"),
+        "nearest": Cell(GIVES_BACK, {"policy": "nearest_driver"}),
+    },
+    "load_1": {
+        "hindsight": Cell(LOAD_1_PLANNED, {"policy": "hindsight"}),
+        "replanner": Cell(LOAD_1_PLANNED, {"policy": "replan_search"}),
+        "agent": Cell(LOAD_1, {"kind": "model"}),
+        "best_rule": Cell(LOAD_1, {"difference": "best rule"}, "objective"),
+        "nearest": Cell(LOAD_1, {"policy": "nearest_driver"}),
+    },
+}
+COLUMNS = {
+    "short": "short shift",
+    "real": "real days, cost",
+    "gives_back": "... plans improved",
+    "load_1": "a company's load, CHF",
+}
+ROWS = {
+    "hindsight": "hindsight",
+    "replanner": "re-planner, 10 ms",
+    "agent": "agent, five networks",
+    "best_rule": "best tuned rule",
+    "nearest": "nearest driver",
+    "stock": "stock DQN",
+}
 
 
 def front(results: dict[str, Result]) -> Result:
     """
+    Six who decide, in four worlds, less the best tuned rule.
+
     Parameters
     ----------
     results
-        Name to table, those of WORLDS.
+        Name to table: those that SOURCES name.
     """
     rows = []
-    for who, label in WHO:
-        row: dict[str, Any] = {"policy": who, "label": label}
-        for world in WORLDS:
-            found = row_of(results[world.result], who)
-            row[world.key] = None if found is None else found["objective"]
-            difference = None if found is None else found["difference"]
-            if isinstance(difference, dict) and who in (AGENT, REPLANNER):
-                row[f"{world.key}_difference"] = difference
+    for who, label in ROWS.items():
+        row: dict[str, Any] = {"who": who, "label": label, "bold": who == "agent"}
+        for world, cells in SOURCES.items():
+            cell = cells.get(who)
+            row[world] = None if cell is None else results[cell.result].row(**cell.where)[cell.column]
+            if who == "best_rule":
+                row[world] = f"{row[world]:.0f}"  # the level that the others are compared with: no difference, no sign
         rows.append(row)
-    first = results[WORLDS[0].result]
+    shown = [results[cells["best_rule"].result] for cells in SOURCES.values()]
     return Result(
         "front",
-        "Six ways to decide, in four worlds",
-        (Column("label", "who decides"), *(Column(world.key, world.name) for world in WORLDS)),
+        "Six who decide, in four worlds",
+        (Column("label", "less the best rule"), *(Column(key, name, sign=True) for key, name in COLUMNS.items())),
         tuple(rows),
-        days="; ".join(f"{world.name}: {results[world.result].days}" for world in WORLDS),
-        date=max(result.date for result in results.values()),
-        commit=first.commit,
-        commands=("python -m studies.front",),
+        days="500 shifts; 72 real days; 500 days at load 1",
+        interval="95 %",
+        date=max(result.date for result in shown),
+        commit=shown[0].commit,
+        commands=("python -m studies.front --publish",),
     )
 
 
@@ -131,13 +151,15 @@ def draw(result: Result, stock: Result, output: Path) -> None:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=ROOT / PICTURE, help=f"the picture; default: {PICTURE}")
+    parser.add_argument("--folder", type=Path, default=Path("results/front"), help="default: results/front")
     add_publish(parser)
     args = parser.parse_args(argv)
     folder = ROOT / FOLDER
     try:
-        results = {world.result: Result.read(folder / f"{world.result}.json") for world in WORLDS}
-        draw(Result.read(folder / "short-shift-v2.json"), Result.read(folder / "short-shift.json"), args.output)
-        hand_over([front(results)], args.output.parent, args.publish)
+        names = {cell.result for cells in SOURCES.values() for cell in cells.values()}
+        results = {name: Result.read(folder / f"{name}.json") for name in sorted(names)}
+        draw(results[SHORT], results["short-shift"], args.output)
+        hand_over([front(results)], args.folder, args.publish)
     except ResultError as error:
         print(f"studies.front: {error}", file=sys.stderr)
         return 2
