@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
 .PHONY: help run test test-slow check lint type format benchmark results operating-day ablation stability improvement \
-	matching real-days opponents search docs clean
+	real-days opponents search docs clean
 
 help:
 	@echo "make run        set up, train V2 with stock DQN, evaluate it against all rules (under 15 min)"
@@ -19,7 +19,6 @@ help:
 	@echo "make real-days DATA=trips.csv   the README's table on real days (hours; resumable)"
 	@echo "make opponents DATA=trips.csv   re-planners, hindsight and gaps, reduced size (half an hour; resumable)"
 	@echo "make improvement DATA=trips.csv  what plan improvement is worth on real days (an hour)"
-	@echo "make matching DATA=trips.csv     learned pair values in a matching, on real days (an hour)"
 	@echo "make search     hyperparameter searches of V1 and V2, 50 trials each, and their checks (hours; resumable)"
 	@echo "make benchmark  how fast everything is, as ratios measured side by side (15 min): docs/results/speed.md"
 	@echo "make docs       build the pages as a site, strictly and without the network: site/index.html"
@@ -81,9 +80,6 @@ real-days: $(VENV)/.run
 
 improvement: $(VENV)/.run
 	$(BIN)/python -m studies.improvement $(DATA)
-
-matching: $(VENV)/.run
-	$(BIN)/python -m studies.matching $(DATA)
 
 search: $(VENV)/.run
 	$(BIN)/python -m studies.search --pruning-check --speed-check

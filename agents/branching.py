@@ -22,10 +22,12 @@ import torch as th
 from gymnasium import spaces
 from torch.nn import functional as F
 
-from agents.masking import infeasible_value
+from agents.masking import INFEASIBLE
 from agents.replay import ClockReplayBuffer
 from envs.branches import Branches, Choose, Value
 from envs.vec_env import DispatchVecEnv
+
+NO_LEADER = "branching: led_ticks needs a rule that leads. Name one under teacher."
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class BranchSettings:
     Attributes
     ----------
     start
-        Share of the training after which branching takes the place of Q-learning.
+        Share of the training after which branching takes the place of Q-learning; 1: never.
     horizon_ticks
         Length of a branch in ticks of the clock; 0 plays to the end of the day.
     led_ticks
@@ -57,7 +59,7 @@ class BranchSettings:
         decides which states it sees next.
     """
 
-    start: float = 0.4
+    start: float = 0.2
     horizon_ticks: float = 8.0
     led_ticks: float = 0.0
     every: int = 2
@@ -200,7 +202,7 @@ class Branching:
     tick_min, gamma
         Minutes of a tick and discount per tick.
     leader
-        Rule that plays on from the horizon (``led_ticks``).
+        What plays on from the horizon (``led_ticks``), such as a rule; it has ``act(batch, payer)``.
     buffer_kwargs
         Passed on to `BranchBuffer` (device, packed).
     """
@@ -215,7 +217,7 @@ class Branching:
         **buffer_kwargs: Any,
     ) -> None:
         if settings.led_ticks and leader is None:
-            raise ValueError("branching: led_ticks needs a rule that leads. Name one under teacher.")
+            raise ValueError(NO_LEADER)
         self.settings = settings
         self.horizon_min = settings.horizon_ticks * tick_min or np.inf
         self.led_min, self.leader = settings.led_ticks * tick_min, leader if settings.led_ticks else None
@@ -246,7 +248,7 @@ class Branching:
             The current policy, and what states are worth to it.
         """
         settings = self.settings
-        has_choice = np.flatnonzero((q_values > infeasible_value(th.float32)).sum(axis=1) > 1)
+        has_choice = np.flatnonzero((q_values > INFEASIBLE).sum(axis=1) > 1)
         if not len(has_choice):
             return 0
         rows = np.random.choice(has_choice, settings.states, replace=len(has_choice) < settings.states)
@@ -279,7 +281,7 @@ class Branching:
     def _choose_actions(self, q_values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Actions to try, shape (S, A), and how many of them there are: the best by Q first, then drawn ones."""
         wanted, drawn = self.settings.actions, self.settings.random_actions
-        is_feasible = q_values > infeasible_value(th.float32)
+        is_feasible = q_values > INFEASIBLE
         order = np.argsort(-q_values, axis=1, kind="stable")
         # Of the feasible actions behind the best ones, some come forward by lot.
         lot = np.random.random(order.shape)

@@ -9,7 +9,7 @@ import numpy as np
 
 from agents.fast import Advantages, FastPairNetwork
 from agents.maskable_dqn import MaskableDQN
-from agents.masking import MASK_KEY, as_booleans, mask_as_seen, with_mask
+from agents.masking import MASK_KEY, as_booleans, with_mask
 
 
 class EnsemblePolicy:
@@ -34,15 +34,15 @@ class EnsemblePolicy:
     def __init__(self, models: Sequence[MaskableDQN]) -> None:
         if not models:
             raise ValueError("ensemble: expected one model or more, got none.")
-        for name in ("reward_scale", "masking", "horizon_min", "prices"):
+        for name in ("reward_scale", "horizon_min", "prices"):
             values = [getattr(model, name) for model in models]
             if any(value != values[0] for value in values):
                 raise ValueError(f"ensemble: the models differ in {name}: {values}. Take models of one setting.")
         self.models = list(models)
 
-    def q_values(self, observation: dict[str, np.ndarray], look_ahead_min: float = 0.0) -> np.ndarray:
+    def q_values(self, observation: dict[str, np.ndarray]) -> np.ndarray:
         """Mean over the models of `MaskableDQN.q_values`; float64, as sums of the most negative float32 overflow."""
-        values = [model.q_values(observation, look_ahead_min) for model in self.models]
+        values = [model.q_values(observation) for model in self.models]
         return np.stack(values).mean(axis=0, dtype=np.float64)
 
     def predict(
@@ -62,7 +62,7 @@ class EnsemblePolicy:
     def _choose(self, observation: dict[str, np.ndarray]) -> np.ndarray:
         """Actions for a batch; where very many pairs are feasible, the likely ones are scored only, as by one model."""
         first = self.models[0]
-        seen = mask_as_seen(observation, first.masking, first.horizon_min)
+        seen = first.as_seen(observation)
         mask = as_booleans(seen[MASK_KEY])
         num_feasible = np.count_nonzero(mask, axis=1)
         candidates = first.policy.candidates

@@ -18,7 +18,7 @@ import numpy as np
 from agents.candidates import Candidates
 from agents.fast import FastPairNetwork
 from agents.maskable_dqn import MaskableDQN
-from agents.masking import MASK_KEY, as_booleans, mask_as_seen
+from agents.masking import MASK_KEY, as_booleans, mask_within, with_mask
 from agents.pair_network import PairQNetwork
 
 FORMAT = 1
@@ -65,10 +65,7 @@ class ExportedPolicy:
         """
         if not deterministic:
             raise ValueError("an exported model knows the greedy choice only. Pass deterministic=True.")
-        if action_masks is not None:
-            mask = np.asarray(action_masks).reshape(np.shape(observation[MASK_KEY]))
-            observation = {**observation, MASK_KEY: mask}
-        observation = mask_as_seen(observation, horizon_min=self.horizon_min)
+        observation = mask_within(with_mask(observation, action_masks), self.horizon_min)
         if np.ndim(observation[MASK_KEY]) == 1:
             return np.int64(self._action(observation)), state  # type: ignore[return-value]
         rows = range(len(observation[MASK_KEY]))

@@ -12,8 +12,8 @@ from Demonstrations".
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,23 +21,28 @@ import torch as th
 from torch.nn import functional as F
 
 from agents.branching import BranchBuffer, check_names
-from agents.masking import MASK_KEY, infeasible_value
+from agents.masking import INFEASIBLE, MASK_KEY
 from envs.vec_env import DispatchVecEnv
 
 TEMPERATURE = 0.1  # of the cross-entropy, in units of Q: a clear choice is one by a few tenths
 
 
+class Rule(Protocol):
+    """What can be asked for a choice: the rules of `baselines`, or your own."""
+
+    def act(self, batch: Any, payer: Any) -> npt.NDArray[np.int64]:
+        """Actions, shape (rows,), for the states of a batch (`envs.batch.DispatchBatch`) as they stand now."""
+
+
 @dataclass(frozen=True)
 class TeacherSettings:
     """
-    Whom to imitate; the YAML key ``teacher`` holds these names.
+    Whom to imitate, and for how long; the YAML key ``teacher`` holds these names.
 
     Attributes
     ----------
     rule
-        Name of one of `baselines.RULES`.
-    settings
-        Its numbers; train.py puts in what ``baselines/tuned.yml`` holds when they are left out.
+        The rule itself. In YAML its name and, below ``settings``, its numbers; ``training.teacher`` makes the rule.
     until
         Share of the training that is imitation; 0 for a rule that only leads branches.
     updates
@@ -46,52 +51,35 @@ class TeacherSettings:
         States of a gradient step; states kept.
     """
 
-    rule: str
-    settings: dict[str, float] = field(default_factory=dict)
+    rule: Rule
     until: float = 0.3
     updates: int = 4
     batch_size: int = 256
     buffer_states: int = 50_000
 
     def __post_init__(self) -> None:
+        if not callable(getattr(self.rule, "act", None)):
+            raise ValueError(
+                f"teacher: expected a rule that answers act(batch, payer), got {self.rule!r}. "
+                "Pass the rule itself, such as baselines.rule_class(name)()."
+            )
         if not 0.0 <= self.until <= 1.0:
             raise ValueError(f"teacher: until is a share of the training in [0, 1], got {self.until}.")
 
     @classmethod
     def read(cls, given: dict[str, Any]) -> TeacherSettings:
         """
-        From a YAML mapping.
+        From a mapping.
 
         Raises
         ------
         ValueError
-            For an unknown name or a value out of range.
+            For an unknown name, a value out of range or a missing rule.
         """
         check_names(cls, given, "teacher")
         if "rule" not in given:
             raise ValueError("teacher: name the rule to imitate, such as rule: best_reward_with_prices.")
         return cls(**given)
-
-    def make_rule(self) -> Any:
-        """
-        The teacher.
-
-        Raises
-        ------
-        ValueError
-            For an unknown rule, a re-planner (it gives orders past the action, so it can't be asked only) or settings
-            that the rule doesn't have.
-        """
-        from baselines import RULE_NAMES, rule_class  # rules know nothing of agents
-
-        rule = rule_class(self.rule)
-        if self.rule not in RULE_NAMES:
-            raise ValueError(f"teacher: '{self.rule}' is a re-planner. Choose a rule: {', '.join(RULE_NAMES)}.")
-        if not self.settings:
-            return rule()
-        if not hasattr(rule, "space"):
-            raise ValueError(f"teacher: rule '{self.rule}' has no settings. Leave settings out.")
-        return rule(**self.settings)
 
 
 def imitation_loss(q_values: th.Tensor, taught: th.Tensor) -> th.Tensor:
@@ -105,7 +93,7 @@ def imitation_loss(q_values: th.Tensor, taught: th.Tensor) -> th.Tensor:
     taught
         int64, shape (B,).
     """
-    infeasible = q_values <= infeasible_value(q_values.dtype)
+    infeasible = q_values <= INFEASIBLE
     logits = (q_values / TEMPERATURE).masked_fill(infeasible, -th.inf)
     return TEMPERATURE * F.cross_entropy(logits, taught)
 
@@ -122,7 +110,7 @@ class Imitation:
 
     def __init__(self, settings: TeacherSettings, env: DispatchVecEnv, **buffer_kwargs: Any) -> None:
         self.settings, self.env = settings, env
-        self.rule = settings.make_rule()
+        self.rule = settings.rule
         self.buffer = BranchBuffer(
             settings.buffer_states,
             env.observation_space,  # type: ignore[arg-type]

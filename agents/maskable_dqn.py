@@ -15,14 +15,11 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedul
 from stable_baselines3.common.vec_env import VecEnv
 from torch.nn import functional as F
 
-from agents.branching import Branching, BranchSettings, difference_loss
 from agents.fast import FastPairNetwork
-from agents.imitation import Imitation, TeacherSettings, imitation_loss
-from agents.masking import MASK_KEY, MASKINGS, MAX_HORIZON_MIN, as_booleans, mask_as_seen, random_feasible, with_mask
+from agents.masking import MASK_KEY, MAX_HORIZON_MIN, as_booleans, mask_within, random_feasible, with_mask
 from agents.policies import MaskableMlpPolicy, MaskedPolicy, PairPolicy
 from agents.replay import ClockReplayBuffer, ClockSamples, PrioritizedClockReplayBuffer
 from agents.schedules import FadingSchedule
-from envs.vec_env import DispatchVecEnv
 
 Self = TypeVar("Self", bound="MaskableDQN")
 
@@ -58,12 +55,16 @@ def move_towards(followers: Sequence[th.Tensor], leaders: Sequence[th.Tensor], s
 
 class MaskableDQN(DQN):
     """
-    DQN (Mnih et al. 2015) that never takes an infeasible action, with double Q, returns measured by the clock, and
-    dueling, prioritized replay and averaged weights as options.
+    DQN (Mnih et al. 2015) that never takes an infeasible action, with double Q and returns measured by the clock.
+
+    Goals: to be read against the papers; to choose among feasible actions everywhere, so that EvalCallback,
+    ``evaluate_policy`` and rl-zoo3's ``enjoy`` need nothing special; to serve any fleet (with the pair network, see
+    `agents.transfer.load_for`). Not goals: noisy nets, distributional values (sb3-contrib's QR-DQN), continuous
+    actions, recurrent policies, observations without a mask, learning from anything but transitions
+    (`agents.branching_dqn.BranchingDQN`).
 
     The mask is the observation's ``action_mask`` (1 = feasible; action 0, wait, always is). It holds in the warm-up, in
-    exploration, in the greedy choice and in the bootstrapped target, so EvalCallback, ``evaluate_policy`` and rl-zoo3's
-    ``enjoy`` need nothing special.
+    exploration, in the greedy choice and in the bootstrapped target.
 
     **Target** of a return over k steps (van Hasselt et al. 2016, "Deep Reinforcement Learning with Double
     Q-learning")::
@@ -74,20 +75,27 @@ class MaskableDQN(DQN):
     feasible, the value is 0. Steps are discounted by ``gamma ** (elapsed_min / tick_min)``; see
     `agents.replay.ClockReplayBuffer`.
 
+    ``MaskableDQN("PairPolicy", env)`` with its defaults is Q-learning as in the ablation ("Q-learning alone"), on the
+    native batch of 64 short shifts (``envs.vec_env.DispatchVecEnv``): two updates of 256 per vectorized step. The agent
+    of the README's table is `BranchingDQN`.
+
+    Options, each where it belongs
+        - prioritized replay: ``replay_buffer_class=PrioritizedClockReplayBuffer`` (`agents.replay`), its exponents in
+          ``replay_buffer_kwargs``;
+        - dueling, width, mixing of the networks: ``policy_kwargs`` (`agents.policies`);
+        - minutes of a tick, share of feasible pairs: ``replay_buffer_kwargs`` (``tick_min``, ``pair_fill``);
+        - exploration by finished episodes: ``training.callbacks.EpsilonDecayPerEpisode``.
     Deviations from SB3's DQN
         - exploration is drawn for each environment, not once per vectorized step;
         - the warm-up is uniform over the *feasible* actions;
         - with ``tau < 1`` the target network moves after every gradient step; with ``tau = 1`` it is copied every
           ``target_update_interval`` transitions, as in SB3;
         - the replay buffer is ours, so ``n_steps``, ``optimize_memory_usage`` and ``VecNormalize`` are not offered
-          (``n_ticks`` and ``reward_scale`` take their place);
-        - the defaults are the trained ones, for about 64 environments: two updates of 256 per vectorized step.
+          (``n_ticks`` and ``reward_scale`` take their place).
     Deviations from the papers
         - Huber loss instead of clipped or squared errors (as SB3); Adam instead of RMSProp;
         - n-step returns aren't corrected for the exploring actions within them;
-        - prioritized replay: see `agents.replay.PrioritizedClockReplayBuffer`.
-    Not goals: noisy nets, distributional values (sb3-contrib's QR-DQN), continuous actions, recurrent policies,
-    observations without a mask.
+        - a running average of the weights answers ``predict`` (Polyak and Juditsky 1992), where ``averaging`` says so.
 
     Logged beside SB3's keys: ``train/loss`` (weighted Huber loss), ``train/q_values`` (mean Q(s, a) of the batch),
     ``train/target_q_values`` (mean target), ``train/td_error`` (mean absolute), all in units of reward /
@@ -97,39 +105,23 @@ class MaskableDQN(DQN):
     ----------
     policy
         ``"PairPolicy"``, ``"MaskableMlpPolicy"`` (= ``"MultiInputPolicy"``), or a `agents.policies.MaskedPolicy`.
+    policy_kwargs
+        With the pair network, ``pair_mixing`` is true and ``pair_reward_scale`` the environment's bound /
+        ``reward_scale`` unless given.
     learning_rate, lr_final_fraction
         The rate (number or schedule) is multiplied by a factor that falls linearly from 1 to ``lr_final_fraction``.
-    n_ticks, tick_min
-        Length of a return in ticks of the clock, and minutes of a tick; 0 ticks is the one-step return.
+    gamma, n_ticks
+        Discount per tick of the clock, and length of a return in ticks; 0 ticks is the one-step return.
     reward_scale
         Rewards are divided by this inside the agent, so that Q-values stay of the order of 1; logged returns are not.
-        The pair network's ``pair_reward_scale`` is the environment's bound / ``reward_scale`` unless ``policy_kwargs``
-        says otherwise.
     double_q
         False: the target network both chooses and values a', as in DQN.
-    prioritized
-        Proportional prioritized replay; ``priority_alpha``, and ``priority_beta`` rising linearly to 1.
     averaging
-        Decay per gradient step of the running average of the weights (0.999, say) that answers ``predict`` and is
-        saved; None: the last weights do. Exploration always follows the last weights.
-    exploration_decay
-        If given, the exploration rate is multiplied by it after each episode, from ``exploration_initial_eps`` down to
-        ``exploration_final_eps``, instead of falling linearly over ``exploration_fraction``.
-    branching
-        If given, the settings (`agents.branching.BranchSettings`) of a second part of the training: the differences
-        between actions are then learned from branched states (`agents.branching.difference_loss`) and V stays as
-        Q-learning left it. Needs the native batch (``--vec-env batched``).
-    masking
-        ``"feasible"``; the others are for ablations and go by another mask than the observation's, in exploration,
-        choice, target, branches and ``predict`` alike: ``"present"`` by one that allows every pair of a driver and a
-        booking that are there, ``"none"`` (flat networks only: the pair network has no row for what isn't there) by one
-        that allows everything. An infeasible choice is then the environment's to punish; it acts as wait.
+        Decay per gradient step of the running average of the weights that answers ``predict`` and is saved; None: the
+        last weights do. Exploration always follows the last weights.
     horizon_min
         If given (up to 120), pairs of bookings whose earliest pickup is further ahead are not among the agent's
-        actions: it decides just in time, and with fewer actions that can be told apart. Only with ``"feasible"``.
-    teacher
-        If given, the settings (`agents.imitation.TeacherSettings`) of a first part of the training in which a rule is
-        imitated instead of learning from rewards. Needs the native batch too.
+        actions: it decides just in time, and with fewer actions that can be told apart.
     strict_masks
         Raise when an action about to be returned is infeasible, or when a state has no feasible action.
     """
@@ -147,35 +139,27 @@ class MaskableDQN(DQN):
         self,
         policy: str | type[MaskedPolicy],
         env: GymEnv | str,
-        learning_rate: float | Schedule = 7e-4,
+        learning_rate: float | Schedule = 1e-3,
         lr_final_fraction: float = 0.05,
         buffer_size: int = 160_000,
         learning_starts: int = 2_000,
         batch_size: int = 256,
         tau: float = 0.005,
-        gamma: float = 0.99,
+        gamma: float = 0.995,
         n_ticks: float = 8.0,
-        tick_min: float = 5.0,
-        train_freq: int | tuple[int, str] = 1,
-        gradient_steps: int = 2,
         reward_scale: float = 100.0,
         double_q: bool = True,
-        prioritized: bool = False,
-        priority_alpha: float = 0.6,
-        priority_beta: float = 0.4,
-        averaging: float | None = 0.999,
-        branching: dict[str, Any] | None = None,
-        teacher: dict[str, Any] | None = None,
-        replay_buffer_class: type[ClockReplayBuffer] | None = None,
+        averaging: float | None = 0.998,
+        horizon_min: float | None = None,
+        strict_masks: bool = False,
+        train_freq: int | tuple[int, str] = 1,
+        gradient_steps: int = 2,
+        replay_buffer_class: type[ClockReplayBuffer] = ClockReplayBuffer,
         replay_buffer_kwargs: dict[str, Any] | None = None,
         target_update_interval: int = 10_000,
         exploration_fraction: float = 0.6,
         exploration_initial_eps: float = 0.3,
         exploration_final_eps: float = 0.02,
-        exploration_decay: float | None = None,
-        masking: str = "feasible",
-        horizon_min: float | None = None,
-        strict_masks: bool = False,
         max_grad_norm: float = 10.0,
         stats_window_size: int = 100,
         tensorboard_log: str | None = None,
@@ -215,37 +199,14 @@ class MaskableDQN(DQN):
             raise ValueError(f"MaskableDQN: reward_scale divides the rewards and must be positive, got {reward_scale}.")
         if averaging is not None and not 0.0 < averaging < 1.0:
             raise ValueError(f"MaskableDQN: averaging is a decay between 0 and 1 or None, got {averaging}.")
-        if masking not in MASKINGS:
-            raise ValueError(f"MaskableDQN: masking is one of {', '.join(MASKINGS)}, got {masking!r}.")
-        if masking != "feasible" and strict_masks:
-            raise ValueError(f"MaskableDQN: strict_masks proves the mask, which masking={masking!r} ignores.")
-        if masking == "none" and issubclass(self.policy_class, PairPolicy):
-            raise ValueError(
-                "MaskableDQN: the pair network has no row for a booking that isn't there. Pass masking='present'."
-            )
-        if horizon_min is not None and (masking != "feasible" or not 0.0 <= horizon_min <= MAX_HORIZON_MIN):
-            raise ValueError(
-                f"MaskableDQN: horizon_min is from 0 to {MAX_HORIZON_MIN:.0f} and goes with masking='feasible', got "
-                f"horizon_min={horizon_min}, masking={masking!r}."
-            )
-        self.masking, self.horizon_min = masking, horizon_min
-        self.prices = shown_prices(self.env)  # what was shown in training; whoever evaluates shows the same
+        if horizon_min is not None and not 0.0 <= horizon_min <= MAX_HORIZON_MIN:
+            raise ValueError(f"MaskableDQN: horizon_min is from 0 to {MAX_HORIZON_MIN:.0f}, got {horizon_min}.")
         self.lr_final_fraction = lr_final_fraction
-        self.n_ticks, self.tick_min = n_ticks, tick_min
-        self.reward_scale, self.double_q = reward_scale, double_q
-        self.prioritized, self.priority_alpha, self.priority_beta = prioritized, priority_alpha, priority_beta
-        self.averaging, self.exploration_decay, self.strict_masks = averaging, exploration_decay, strict_masks
-        self.branching, self.teacher = branching, teacher
-        branches, teaching = self._branch_settings, self._teacher_settings  # refuse unknown settings at once
-        if teaching is not None:
-            teaching.make_rule()
-        elif branches is not None and branches.led_ticks:
-            raise ValueError("branching: led_ticks needs a rule that leads. Name one under teacher.")
-        self._imitation: Imitation | None = None
-        self._branching: Branching | None = None
-        self._has_begun_branching = False
-        self._branch_calls, self._branch_updates_due = 0, 0.0
+        self.n_ticks, self.reward_scale, self.double_q = n_ticks, reward_scale, double_q
+        self.averaging, self.horizon_min, self.strict_masks = averaging, horizon_min, strict_masks
+        self.prices = shown_prices(self.env)  # what was shown in training; whoever evaluates shows the same
         if issubclass(self.policy_class, PairPolicy):
+            self.policy_kwargs.setdefault("pair_mixing", True)
             self.policy_kwargs.setdefault("pair_reward_scale", reward_bound(self.env) / reward_scale)
         if _init_setup_model:
             self._setup_model()
@@ -261,13 +222,9 @@ class MaskableDQN(DQN):
             )
         if self._vec_normalize_env is not None:
             raise ValueError("MaskableDQN: VecNormalize isn't supported. Scale rewards with reward_scale instead.")
-        if self.replay_buffer_class is None:
-            self.replay_buffer_class = PrioritizedClockReplayBuffer if self.prioritized else ClockReplayBuffer
         if self.replay_buffer is None:
-            kwargs: dict[str, Any] = {"gamma": self.gamma, "n_ticks": self.n_ticks, "tick_min": self.tick_min}
-            kwargs["packed"] = bool(getattr(self.policy_class, "wants_packed", False))
-            if self.prioritized:
-                kwargs.update(alpha=self.priority_alpha, beta=self.priority_beta)
+            assert self.replay_buffer_class is not None
+            kwargs: dict[str, Any] = {"gamma": self.gamma, "n_ticks": self.n_ticks, "packed": self._wants_packed}
             self.replay_buffer = self.replay_buffer_class(
                 self.buffer_size,
                 self.observation_space,
@@ -282,6 +239,11 @@ class MaskableDQN(DQN):
         # Looking them up walks over all modules, which costs more than what is done with them.
         self._online, self._target = list(self.q_net.parameters()), list(self.q_net_target.parameters())
         self._average = list(self.policy.q_net_average.parameters()) if self.averaging is not None else []
+
+    @property
+    def _wants_packed(self) -> bool:
+        """Whether the network reads pair rows of feasible pairs only (`agents.replay.ClockReplayBuffer`)."""
+        return bool(getattr(self.policy_class, "wants_packed", False))
 
     def _setup_lr_schedule(self) -> None:
         super()._setup_lr_schedule()
@@ -300,39 +262,35 @@ class MaskableDQN(DQN):
         """
         Feasible actions; exploring with probability ``exploration_rate`` per observation unless ``deterministic``.
 
-        ``action_masks`` (sb3-contrib's convention) takes the place of the observation's mask; an agent that was trained
-        without it (``masking``) ignores both.
+        ``action_masks`` (sb3-contrib's convention) takes the place of the observation's mask.
         """
         rate = 0.0 if deterministic else self.exploration_rate
         return self._choose(observation, self.policy.acting_net, rate, action_masks), state
 
-    def q_values(self, observation: dict[str, np.ndarray], look_ahead_min: float = 0.0) -> np.ndarray:
+    def q_values(self, observation: dict[str, np.ndarray]) -> np.ndarray:
         """
         Q of every action in units of reward / ``reward_scale``; the most negative float where infeasible.
-
-        ``look_ahead_min`` is added to the model's ``horizon_min``, where it has one.
 
         Returns
         -------
         float32, shape (N*M + 1,), with the observation's leading axis if it has one.
         """
-        obs, is_batch = self._batched(observation, look_ahead_min)
+        obs, is_batch = self._batched(observation)
         with th.no_grad():
             values = self.policy.acting_net(self._tensors(obs)).cpu().numpy()
         return values if is_batch else values[0]
 
-    def _batched(self, observation: Any, look_ahead_min: float = 0.0) -> tuple[dict[str, np.ndarray], bool]:
+    def _batched(self, observation: Any) -> tuple[dict[str, np.ndarray], bool]:
         if not isinstance(observation, dict):
             raise ValueError(f"MaskableDQN: expected a Dict observation, got {type(observation).__name__}.")
         is_batch = np.ndim(observation[MASK_KEY]) == 2
         if not is_batch:
             observation = {key: np.asarray(value)[np.newaxis] for key, value in observation.items()}
-        return self.as_seen(observation, look_ahead_min), is_batch
+        return self.as_seen(observation), is_batch
 
-    def as_seen(self, observation: dict[str, np.ndarray], look_ahead_min: float = 0.0) -> dict[str, np.ndarray]:
-        """The observation with the mask that this model goes by, were its ``horizon_min`` so much further."""
-        horizon_min = None if self.horizon_min is None else self.horizon_min + look_ahead_min
-        return mask_as_seen(observation, self.masking, horizon_min)
+    def as_seen(self, observation: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The observation with the mask that this model goes by."""
+        return mask_within(observation, self.horizon_min)
 
     def _tensors(self, obs: dict[str, np.ndarray]) -> dict[str, th.Tensor]:
         return {key: th.as_tensor(obs[key], device=self.device) for key in self.observation_space.spaces}  # type: ignore[attr-defined]
@@ -340,7 +298,7 @@ class MaskableDQN(DQN):
     def _choose(
         self, observation: Any, net: Any, exploration_rate: float, action_masks: np.ndarray | None = None
     ) -> np.ndarray:
-        obs, is_batch = self._batched(with_mask(observation, action_masks if self.masking == "feasible" else None))
+        obs, is_batch = self._batched(with_mask(observation, action_masks))
         mask = as_booleans(obs[MASK_KEY])
         explores = (
             np.random.random(len(mask)) < exploration_rate if exploration_rate > 0.0 else np.zeros(len(mask), bool)
@@ -382,19 +340,13 @@ class MaskableDQN(DQN):
     ) -> tuple[np.ndarray, np.ndarray]:
         rate = 1.0 if self.num_timesteps < learning_starts else self.exploration_rate
         actions = self._choose(self._last_obs, self.q_net, rate)
-        if self._imitation is not None and self._is_imitating():
-            actions = self._imitation.lead(actions)
         return actions, actions
 
     def _on_step(self) -> None:
         self._n_calls += 1
         if self.tau >= 1.0 and self._n_calls % max(self.target_update_interval // self.n_envs, 1) == 0:
             self._update_target()
-        if self.exploration_decay is None:
-            self.exploration_rate = self.exploration_schedule(self._current_progress_remaining)
-        else:
-            decayed = self.exploration_initial_eps * self.exploration_decay**self._episode_num
-            self.exploration_rate = max(decayed, self.exploration_final_eps)
+        self.exploration_rate = self.exploration_schedule(self._current_progress_remaining)
         self.logger.record("rollout/exploration_rate", self.exploration_rate)
 
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, Any]:
@@ -425,15 +377,8 @@ class MaskableDQN(DQN):
             return
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
-        if self._is_imitating():
-            self._learn_from_teacher()
-            return
-        self._imitation = None
-        if self._is_branching():
-            self._learn_from_branches()
-            return
         if isinstance(buffer, PrioritizedClockReplayBuffer):
-            buffer.beta = 1.0 - (1.0 - self.priority_beta) * self._current_progress_remaining
+            buffer.raise_beta(self._current_progress_remaining)
             self.logger.record("train/replay_beta", buffer.beta)
 
         logged = []
@@ -442,19 +387,12 @@ class MaskableDQN(DQN):
             target = self._targets(batch)
             q_values = self.q_net.q_of_actions(batch.observations, batch.actions).reshape(-1, 1)
             loss = (batch.weights * F.smooth_l1_loss(q_values, target, reduction="none")).mean()
-            self.policy.optimizer.zero_grad()
-            loss.backward()
-            th.nn.utils.clip_grad_norm_(self._online, self.max_grad_norm)
-            self.policy.optimizer.step()
-
-            self._n_updates += 1
+            self._descend(loss)
             td_errors = (q_values - target).detach()
             if isinstance(buffer, PrioritizedClockReplayBuffer):
                 buffer.update_priorities(batch.indices, td_errors.cpu().numpy())
             if self.tau < 1.0:
                 self._update_target()
-            if self.averaging is not None:
-                self._update_average()
             logged.append(th.stack([loss.detach(), q_values.detach().mean(), target.mean(), td_errors.abs().mean()]))
 
         loss_mean, q_mean, target_mean, td_mean = th.stack(logged).mean(dim=0).tolist()
@@ -463,32 +401,6 @@ class MaskableDQN(DQN):
         self.logger.record("train/q_values", q_mean)
         self.logger.record("train/target_q_values", target_mean)
         self.logger.record("train/td_error", td_mean)
-
-    @property
-    def _teacher_settings(self) -> TeacherSettings | None:
-        return None if self.teacher is None else TeacherSettings.read(self.teacher)
-
-    def _is_imitating(self) -> bool:
-        settings = self._teacher_settings
-        return settings is not None and 1.0 - self._current_progress_remaining < settings.until
-
-    def _learn_from_teacher(self) -> None:
-        """Ask the teacher about the states in play, and make gradient steps on what it has said so far."""
-        settings = self._teacher_settings
-        assert settings is not None
-        if self._imitation is None:
-            self._imitation = Imitation(settings, self._native_batch("imitation"), **self._buffer_kwargs())
-        self._imitation.ask(cast(dict[str, np.ndarray], self._last_obs))
-        if self._imitation.num_states < settings.batch_size:
-            return
-        losses = []
-        for _ in range(settings.updates):
-            batch = self._imitation.buffer.sample_states(settings.batch_size)
-            loss = imitation_loss(self.q_net(batch.observations), batch.actions[:, 0])
-            self._descend(loss)
-            losses.append(loss.detach())
-        self.logger.record("imitation/loss", float(th.stack(losses).mean()))
-        self.logger.record("imitation/states", self._imitation.num_states)
 
     def _descend(self, loss: th.Tensor) -> None:
         """One gradient step."""
@@ -499,71 +411,6 @@ class MaskableDQN(DQN):
         self._n_updates += 1
         if self.averaging is not None:
             self._update_average()
-
-    def _native_batch(self, what: str) -> DispatchVecEnv:
-        env = self.env.unwrapped if self.env is not None else None
-        if not isinstance(env, DispatchVecEnv):
-            raise ValueError(f"MaskableDQN: {what} looks into the days in play; train on the native batch.")
-        return env
-
-    def _buffer_kwargs(self) -> dict[str, Any]:
-        return {"device": self.device, "packed": bool(getattr(self.policy_class, "wants_packed", False))}
-
-    @property
-    def _branch_settings(self) -> BranchSettings | None:
-        return None if self.branching is None else BranchSettings.read(self.branching)
-
-    def _is_branching(self) -> bool:
-        settings = self._branch_settings
-        return settings is not None and 1.0 - self._current_progress_remaining >= settings.start
-
-    def _learn_from_branches(self) -> None:
-        """Look at the states in play every few calls, and make the gradient steps that new states call for."""
-        settings = self._branch_settings
-        assert settings is not None
-        if self._branching is None:
-            self._begin_branching(settings)
-        assert self._branching is not None
-        self._branch_calls += 1
-        if self._branch_calls % settings.every:
-            return
-
-        def choose(observation: dict[str, np.ndarray]) -> np.ndarray:
-            return self._choose(observation, self.policy.acting_net, 0.0)
-
-        def value(observation: dict[str, np.ndarray]) -> np.ndarray:
-            with th.no_grad():
-                best = self.q_net_target(self._tensors(self.as_seen(observation))).max(dim=1).values
-            return self.reward_scale * best.cpu().numpy()
-
-        obs = cast(dict[str, np.ndarray], self._last_obs)
-        added = self._branching.look(obs, self.q_values(obs), choose, value)
-        if self._branching.num_states >= max(settings.batch_size, settings.min_states):
-            self._branch_updates_due += added / settings.states_per_update
-        losses = []
-        while self._branch_updates_due >= 1.0:
-            self._branch_updates_due -= 1.0
-            batch = self._branching.buffer.sample_states(settings.batch_size)
-            q_values = self.q_net(batch.observations).gather(1, batch.actions)
-            loss = difference_loss(q_values, batch.returns / self.reward_scale, batch.is_tried)
-            self._descend(loss)
-            losses.append(loss.detach())
-        if losses:
-            self.logger.record("branching/loss", float(th.stack(losses).mean()))
-            self.logger.record("branching/states", self._branching.num_states)
-            self.logger.record("branching/decisions", self._branching.branches.num_decisions)
-
-    def _begin_branching(self, settings: BranchSettings) -> None:
-        """Q-learning ends: its averaged weights go on learning, and stand still in the target network as the value."""
-        env = self._native_batch("branching")
-        teaching = self._teacher_settings
-        leader = teaching.make_rule() if teaching is not None else None
-        self._branching = Branching(settings, env, self.tick_min, self.gamma, leader, **self._buffer_kwargs())
-        if not self._has_begun_branching:
-            learned = self.policy.acting_net.state_dict()
-            self.q_net.load_state_dict(learned)
-            self.q_net_target.load_state_dict(learned)
-            self._has_begun_branching = True
 
     def _targets(self, batch: ClockSamples) -> th.Tensor:
         """y of the class docstring, shape (B, 1)."""
@@ -602,5 +449,5 @@ class MaskableDQN(DQN):
         return super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
 
     def _excluded_save_params(self) -> list[str]:
-        own = ["_last_obs", "_last_original_obs", "_online", "_target", "_average", "_branching", "_imitation"]
+        own = ["_last_obs", "_last_original_obs", "_online", "_target", "_average"]
         return [*super()._excluded_save_params(), *own]

@@ -1,28 +1,21 @@
-"""What every masked agent shares: where the mask is, and arithmetic that survives it."""
+"""What every masked agent shares: where the mask is, and arithmetic that survives it. Nothing here needs PyTorch."""
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch as th
 
 from envs.observation import BOOKING_FEATURES
 
+if TYPE_CHECKING:
+    import torch as th
+
 MASK_KEY = "action_mask"  # in the Dict observation; 1 = feasible, action 0 (wait) always
-
-
-MASKINGS = ("feasible", "present", "none")
-
+# Q-value of an infeasible action: the most negative finite number, since -inf x 0 at a terminal step is NaN.
+INFEASIBLE = float(np.finfo(np.float32).min)
+MAX_HORIZON_MIN = 120.0  # what the feature below is divided by, and where it is cut off
 _AHEAD = BOOKING_FEATURES.index("minutes_until_earliest")
-MAX_HORIZON_MIN = 120.0  # what the feature is divided by, and where it is cut off
-
-
-@cache
-def infeasible_value(dtype: th.dtype) -> float:
-    """Q-value of an infeasible action: the most negative finite number, since -inf x 0 at a terminal step is NaN."""
-    return float(th.finfo(dtype).min)
 
 
 def as_booleans(mask: np.ndarray) -> np.ndarray:
@@ -32,8 +25,8 @@ def as_booleans(mask: np.ndarray) -> np.ndarray:
 
 
 def masked_values(q_values: th.Tensor, mask: th.Tensor) -> th.Tensor:
-    """``q_values`` with infeasible actions at the most negative float."""
-    return q_values.masked_fill(~mask.bool(), infeasible_value(q_values.dtype))
+    """``q_values`` with infeasible actions at `INFEASIBLE`."""
+    return q_values.masked_fill(~mask.bool(), INFEASIBLE)
 
 
 def with_mask(obs: dict[str, Any], action_masks: np.ndarray | None) -> dict[str, Any]:
@@ -43,32 +36,18 @@ def with_mask(obs: dict[str, Any], action_masks: np.ndarray | None) -> dict[str,
     return {**obs, MASK_KEY: np.asarray(action_masks).reshape(np.shape(obs[MASK_KEY]))}
 
 
-def mask_as_seen(obs: dict[str, Any], masking: str = "feasible", horizon_min: float | None = None) -> dict[str, Any]:
+def mask_within(obs: dict[str, Any], horizon_min: float | None) -> dict[str, Any]:
     """
-    The observation with the mask that an agent of this ``masking`` goes by.
+    The observation, or batch of them, without the pairs of bookings whose earliest pickup is further ahead than this.
 
-    Parameters
-    ----------
-    obs
-        A batch of observations, leading axis B; or, with ``feasible``, a single one.
-    masking
-        ``feasible``: the mask as it is. ``present``: every pair of a driver and a booking that are there, feasible or
-        not, and wait. ``none``: every action.
-    horizon_min
-        With ``feasible``: pairs of bookings whose earliest pickup is further ahead are left out; None leaves none out.
+    ``None`` leaves none out. The mask given is not written to.
     """
-    if masking == "feasible":
-        if horizon_min is None:
-            return obs
-        mask, bookings = np.array(obs[MASK_KEY]), np.asarray(obs["bookings"])
-        is_near = bookings[..., _AHEAD] <= np.float32(horizon_min / MAX_HORIZON_MIN)
-        pairs = mask[..., 1:].reshape(*is_near.shape[:-1], -1, is_near.shape[-1])
-        pairs &= is_near[..., None, :].astype(mask.dtype)
-        return {**obs, MASK_KEY: mask}
-    mask = np.ones_like(np.asarray(obs[MASK_KEY]))
-    if masking == "present":
-        drivers, bookings = (np.asarray(obs[key])[:, :, 0] > 0 for key in ("drivers", "bookings"))
-        mask[:, 1:] = (drivers[:, :, None] & bookings[:, None, :]).reshape(len(mask), -1)
+    if horizon_min is None:
+        return obs
+    mask, bookings = np.array(obs[MASK_KEY]), np.asarray(obs["bookings"])
+    is_near = bookings[..., _AHEAD] <= np.float32(horizon_min / MAX_HORIZON_MIN)
+    pairs = mask[..., 1:].reshape(*is_near.shape[:-1], -1, is_near.shape[-1])
+    pairs &= is_near[..., None, :].astype(mask.dtype)
     return {**obs, MASK_KEY: mask}
 
 

@@ -14,7 +14,7 @@ from gymnasium import spaces
 from stable_baselines3.common.policies import BasePolicy
 from torch import nn
 
-from agents.masking import MASK_KEY, infeasible_value
+from agents.masking import INFEASIBLE, MASK_KEY
 from agents.replay import PAIR_AT
 
 Obs = dict[str, th.Tensor]
@@ -284,10 +284,9 @@ class PairQNetwork(BasePolicy):
     def forward(self, obs: Obs) -> th.Tensor:
         """Q-values, shape (B, N*M + 1); the most negative float where infeasible."""
         at, q_feasible, q_wait = self.feasible_values(obs)
-        lowest = infeasible_value(q_wait.dtype)
         batch, num_actions = obs[MASK_KEY].shape
-        q_pairs = q_wait.new_full((batch * (num_actions - 1),), lowest).index_put((at,), q_feasible)
-        q_wait = q_wait.masked_fill(~obs[MASK_KEY][:, 0].bool(), lowest)
+        q_pairs = q_wait.new_full((batch * (num_actions - 1),), INFEASIBLE).index_put((at,), q_feasible)
+        q_wait = q_wait.masked_fill(~obs[MASK_KEY][:, 0].bool(), INFEASIBLE)
         return th.cat([q_wait.unsqueeze(1), q_pairs.reshape(batch, num_actions - 1)], dim=1)
 
     def q_of_actions(self, obs: Obs, actions: th.Tensor) -> th.Tensor:

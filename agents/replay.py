@@ -423,11 +423,14 @@ class PrioritizedClockReplayBuffer(ClockReplayBuffer):
     seen so far. Weights are ``(N P(i))^-beta`` divided by the largest of the batch, N = transitions that can be drawn.
 
     Deviations from the paper: the weights are divided by the largest of the batch, not of the buffer (no second tree).
-    The agent raises ``beta`` to 1 over the training, as the paper does.
+    The agent raises ``beta`` from the one given to 1 over the training (``raise_beta``), as the paper does.
     """
+
+    first_beta = 0.4  # of buffers that were pickled before they kept it
 
     def __init__(self, *args: Any, alpha: float = 0.6, beta: float = 0.4, epsilon: float = 1e-3, **kwargs: Any) -> None:
         self.alpha, self.beta, self.epsilon = alpha, beta, epsilon
+        self.first_beta = beta
         super().__init__(*args, **kwargs)
 
     def reset(self) -> None:
@@ -452,6 +455,10 @@ class PrioritizedClockReplayBuffer(ClockReplayBuffer):
         parts = (np.arange(batch_size) + np.random.random(batch_size)) / batch_size
         indices = self.tree.find(parts * self.tree.total)
         return indices, self.importance_weights(indices)
+
+    def raise_beta(self, progress_remaining: float) -> None:
+        """Set ``beta`` for this share of the training still to come, in [0, 1]."""
+        self.beta = 1.0 - (1.0 - self.first_beta) * progress_remaining
 
     def importance_weights(self, indices: np.ndarray) -> np.ndarray:
         probabilities = self.tree.get(indices) / self.tree.total

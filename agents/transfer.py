@@ -37,12 +37,17 @@ def check_transferable(saved: spaces.Dict, wanted: spaces.Dict, name: str = "mod
             )
 
 
-def load_for(path: str | pathlib.Path | io.BufferedIOBase, env: GymEnv, **kwargs: Any) -> MaskableDQN:
+def load_for(
+    path: str | pathlib.Path | io.BufferedIOBase,
+    env: GymEnv,
+    algorithm: type[MaskableDQN] = MaskableDQN,
+    **kwargs: Any,
+) -> MaskableDQN:
     """
-    Load a `MaskableDQN` with the pair network for an environment of any fleet and slot size.
+    Load a `MaskableDQN` (or ``algorithm``, built on it) with the pair network for any fleet and slot size.
 
     SB3 ties a model to its spaces; the weights of the pair network are not, so the policy is rebuilt on the spaces of
-    ``env`` and gets the trained weights. Further arguments go to ``MaskableDQN.load``.
+    ``env`` and gets the trained weights. Further arguments go to ``algorithm.load``.
 
     Raises
     ------
@@ -64,4 +69,4 @@ def load_for(path: str | pathlib.Path | io.BufferedIOBase, env: GymEnv, **kwargs
         path.seek(start)  # type: ignore[union-attr]
     changed = {"observation_space": env.observation_space, "action_space": env.action_space}
     changed |= {"verbose": kwargs["verbose"]} if "verbose" in kwargs else {}  # SB3 speaks before it takes kwargs in
-    return MaskableDQN.load(path, env=env, custom_objects=changed, **kwargs)
+    return algorithm.load(path, env=env, custom_objects=changed, **kwargs)

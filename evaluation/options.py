@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
+
+
+class Gone(argparse.Action):
+    """An option of before; whoever still gives it is told where its result stands."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        parser.error(
+            f"{self.option_strings[0]} is gone, it bought nothing: docs/results/tried-without-gain.md. Leave it out."
+        )
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -31,9 +41,10 @@ def build_parser() -> argparse.ArgumentParser:
         nargs="?",
         const=0,
         metavar="SIZE",
-        help="let maskable_dqn models that differ in the training seed only also play as one, by their mean Q-values; "
+        help="let branching_dqn models that differ in the training seed only also play as one, by their mean Q-values; "
         "SIZE: in groups of so many",
     )
+    who.add_argument("--also-matching", nargs=0, action=Gone, help=argparse.SUPPRESS)
     who.add_argument("--compare-baseline", action="store_true", help="let the rules play beside the models")
     who.add_argument(
         "--policies", nargs="+", metavar="NAME", help="only these rules or re-planners (default: all rules)"

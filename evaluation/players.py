@@ -22,7 +22,7 @@ from evaluation.runs import ModelError, Run
 from evaluation.setup import SetupError
 from reward import PairPrices, RewardFunction
 
-PAIR_ALGOS = ("maskable_dqn",)  # those whose pair network serves any fleet
+PAIR_ALGOS = ("branching_dqn", "maskable_dqn")  # those whose pair network serves any fleet
 
 
 def algo_class(algo: str) -> type[Any]:
@@ -43,7 +43,13 @@ def algo_class(algo: str) -> type[Any]:
         from agents.maskable_dqn import MaskableDQN
 
         return MaskableDQN
-    raise ModelError(f"unknown algorithm '{algo}'. Known: a2c, dqn, maskable_dqn, maskable_ppo, ppo, qrdqn.")
+    if algo == "branching_dqn":
+        from agents.branching_dqn import BranchingDQN
+
+        return BranchingDQN
+    raise ModelError(
+        f"unknown algorithm '{algo}'. Known: branching_dqn, a2c, dqn, maskable_dqn, maskable_ppo, ppo, qrdqn."
+    )
 
 
 def load_policy(run: Run, env: Any) -> ModelPolicy:
@@ -76,7 +82,7 @@ def load_policy(run: Run, env: Any) -> ModelPolicy:
         from agents.transfer import load_for
 
         try:
-            model = load_for(run.path, env, device="cpu", buffer_size=1, verbose=0)
+            model = load_for(run.path, env, cls, device="cpu", buffer_size=1, verbose=0)
         except ValueError as error:
             raise ModelError(f"--model {run.path}: {problem} ({error})") from error
     return ModelPolicy(run.name, model, own_reward(run, env, getattr(model, "prices", None)))
@@ -130,7 +136,7 @@ def misfit(observation_space: spaces.Space[Any], action_space: spaces.Space[Any]
         what, here, there, option = "slots", batch.max_bookings, max_bookings, "--max-bookings"
     return (
         f"the environment has {here} {what} but the model was trained for {there}. Pass {option} {there}, or train a "
-        "pair network (--algo maskable_dqn), which fits any fleet."
+        "pair network (--algo branching_dqn), which fits any fleet."
     )
 
 
@@ -212,7 +218,7 @@ def make_ensembles(
             pools_of_ensembles[unused(name, pools_of_ensembles)] = names
     if not ensembles:
         raise SetupError(
-            "--also-ensemble: no maskable_dqn models that differ in the training seed only. Name two or more."
+            "--also-ensemble: no branching_dqn models that differ in the training seed only. Name two or more."
         )
     return ensembles, pools_of_ensembles
 

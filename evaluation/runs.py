@@ -165,7 +165,7 @@ def _algo_of(path: Path) -> str:
     data = _zip_data(path)
     policy = str(data.get("policy_class", {}).get("__module__", ""))
     if "n_ticks" in data:
-        return "maskable_dqn"
+        return "branching_dqn" if data.get("branching") is not None or data.get("teacher") else "maskable_dqn"
     if "qrdqn" in policy:
         return "qrdqn"
     if policy.startswith("sb3_contrib.common.maskable"):

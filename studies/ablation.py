@@ -1,8 +1,9 @@
 """
 What each part of the agent buys: ``python -m studies.ablation`` (``make ablation``).
 
-Trains MaskableDQN on the short shift, V2, with one part taken away (or one option added) at a time, three seeds each,
-at a reduced budget: block ``Dispatch-v0-ablation`` of ``hyperparams/v2/maskable_dqn.yml``. Then all and the rules
+Trains BranchingDQN on the short shift, V2, with one part taken away (or one option added) at a time, three seeds each,
+at a reduced budget: block ``Dispatch-v0-ablation`` of ``hyperparams/v2/branching_dqn.yml``; without its branches it is
+MaskableDQN, and the block of the same name in ``maskable_dqn.yml``. Then all and the rules
 play the 500 report days; differences are paired by day. Can be stopped at any time: the same command goes on where it
 was. The full agent is trained longer, so its figures in the README are higher than the first row here.
 """
@@ -28,7 +29,7 @@ WHOLE, Q_LEARNING = "whole", "q-learning"
 
 PAIR = {"pair_mixing": True}  # policy_kwargs of the whole agent; --hyperparams replaces them as one
 FLAT: dict[str, Any] = {"policy": "MaskableMlpPolicy", "policy_kwargs": {"net_arch": [256, 256]}}
-ALL_PAIRS: dict[str, Any] = {"replay_buffer_kwargs": {"pair_fill": 1.0}}  # room for rows of infeasible pairs too
+PRIORITIZED = {"replay_buffer_class": "agents.replay.PrioritizedClockReplayBuffer"}
 
 
 @dataclass(frozen=True)
@@ -48,27 +49,16 @@ class Variant:
     meaning: str
     changes: dict[str, Any] = field(default_factory=dict)
     against: str = WHOLE
+    algo: str = "branching_dqn"
 
 
 VARIANTS = (
     Variant(WHOLE, "all parts: mask, pair network with mixing, start from the immediate reward, double Q, branches"),
     Variant(
-        "no-mask",
-        "may choose any pair of a driver and a booking that are there, in exploration, choice, target, branches and "
-        "evaluation; an infeasible one costs 5 points and acts as wait (is_feasible stays among the pair's features)",
-        {"masking": "present", **ALL_PAIRS},
-    ),
-    Variant(
         "flat",
         "fully connected network (256, 256) on the flattened observation, masked; reads the immediate reward as an "
         "input but doesn't start from it",
         FLAT,
-    ),
-    Variant(
-        "flat-no-mask",
-        "the flat network, all 76 actions open as to stock DQN",
-        {**FLAT, "masking": "none", **ALL_PAIRS},
-        against="flat",
     ),
     Variant("no-pair-mixing", "pairs don't learn of their rivals", {"policy_kwargs": {"pair_mixing": False}}),
     Variant(
@@ -84,31 +74,35 @@ VARIANTS = (
         "option added: the mean advantage over feasible actions is taken off",
         {"policy_kwargs": {**PAIR, "dueling": True}},
     ),
-    Variant("prioritized", "option added: prioritized replay in the Q-learning part", {"prioritized": True}),
-    Variant(Q_LEARNING, "no branches: Q-learning for the whole run, as many decisions", {"branching": None}),
+    Variant("prioritized", "option added: prioritized replay in the Q-learning part", PRIORITIZED),
+    Variant(Q_LEARNING, "no branches: Q-learning for the whole run, as many decisions", algo="maskable_dqn"),
     Variant(
         "q-learning-no-double",
         "Q-learning alone without double Q",
-        {"branching": None, "double_q": False},
+        {"double_q": False},
         against=Q_LEARNING,
+        algo="maskable_dqn",
     ),
     Variant(
         "q-learning-one-step",
         "Q-learning alone, returns over 1 tick",
-        {"branching": None, "n_ticks": 1.0},
+        {"n_ticks": 1.0},
         against=Q_LEARNING,
+        algo="maskable_dqn",
     ),
     Variant(
         "q-learning-dueling",
         "Q-learning alone, dueling added",
-        {"branching": None, "policy_kwargs": {**PAIR, "dueling": True}},
+        {"policy_kwargs": {**PAIR, "dueling": True}},
         against=Q_LEARNING,
+        algo="maskable_dqn",
     ),
     Variant(
         "q-learning-prioritized",
         "Q-learning alone, prioritized replay added",
-        {"branching": None, "prioritized": True},
+        PRIORITIZED,
         against=Q_LEARNING,
+        algo="maskable_dqn",
     ),
 )
 CLOCK_NOTE = (
@@ -139,13 +133,7 @@ def main(argv: list[str] | None = None) -> int:
     days = ["--episodes", str(args.episodes), "--no-latency"]
     everybody = [run for name in folders for run in models_of(folders[name])]
     evaluate([*days, "--compare-baseline", "--model", *everybody], args.output)
-    matching = None
-    played = DayResults.read(args.output)
-    if WHOLE in folders:
-        whole = ["--also-matching", "--policies", played.best_rule, "--model", *models_of(folders[WHOLE])]
-        evaluate([*days, *whole], args.output / "matching")
-        matching = DayResults.read(args.output / "matching")
-    found = result(variants, folders, played, matching)
+    found = result(variants, folders, DayResults.read(args.output))
     print(found.markdown())
     hand_over([found], args.output, args.publish)
     return 0
@@ -164,7 +152,7 @@ def training_jobs(
     for seed in seeds:
         for variant in variants:
             run = run_folder(folder, variant.name, seed, n_timesteps)
-            arguments = ["--reward", "v2", "--algo", "maskable_dqn", "--hyperparams-block", BLOCK, "--seed", str(seed)]
+            arguments = ["--reward", "v2", "--algo", variant.algo, "--hyperparams-block", BLOCK, "--seed", str(seed)]
             arguments += ["--eval-freq", "-1", "--no-save-replay-buffer"]  # the last model counts
             if n_timesteps is not None:
                 arguments += ["-n", str(n_timesteps)]
@@ -183,17 +171,8 @@ def evaluate(arguments: Sequence[str], output: Path) -> None:
     subprocess.run(command, cwd=ROOT, check=True)
 
 
-def result(
-    variants: Sequence[Variant], folders: dict[str, list[Path]], days: DayResults, matching: DayResults | None = None
-) -> Result:
-    """
-    The table.
-
-    Parameters
-    ----------
-    matching
-        The whole agent once more, with its values inside a matching, on the same days.
-    """
+def result(variants: Sequence[Variant], folders: dict[str, list[Path]], days: DayResults) -> Result:
+    """The table."""
     played = {name: [days.model_name(folder) for folder in of] for name, of in folders.items()}
     rule = days.best_rule
     rows = []
@@ -204,12 +183,6 @@ def result(
         if base != variant.name and base in played:
             row |= {"against": base, "against_base": cell_of(days.difference(names, played[base]))}
         rows.append(row)
-        if variant.name == WHOLE and matching is not None:
-            names = [matching.model_name(folder, is_matching=True) for folder in folders[WHOLE]]
-            meaning = "the same models; the pairs with the best total advantage over waiting are assigned"
-            row = row_of("whole, matching", meaning, names, matching, rule)
-            greedy = [matching.model_name(folder) for folder in folders[WHOLE]]
-            rows.append(row | {"against": WHOLE, "against_base": cell_of(matching.difference(names, greedy))})
     return Result(
         "ablation",
         "What each part of the agent buys, short shift, V2",

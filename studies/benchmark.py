@@ -192,10 +192,11 @@ def trainings() -> dict[str, Training]:
     def env() -> DispatchVecEnv:
         return DispatchVecEnv(64, "short_shift", RewardFunction.load("v2"), seed=0)
 
+    pair = {"policy_kwargs": {"pair_mixing": False}}  # as in every benchmark before
     mlp: dict[str, Any] = {"policy_kwargs": {"net_arch": NET_ARCH}, "device": "cpu", "learning_starts": 2_000}
     stock: dict[str, Any] = {"train_freq": 1, "gradient_steps": 2, "batch_size": 256, "buffer_size": 20_000}
     return {
-        "pair": Training(MaskableDQN("PairPolicy", env(), device="cpu", buffer_size=20_000), 3_200),
+        "pair": Training(MaskableDQN("PairPolicy", env(), device="cpu", buffer_size=20_000, **pair), 3_200),
         "mlp": Training(MaskableDQN("MaskableMlpPolicy", env(), buffer_size=20_000, **mlp), 1_280),
         "stock_mlp": Training(DQN("MultiInputPolicy", env(), **stock, **mlp), 1_280),
     }

@@ -1,7 +1,7 @@
 """
 The agent and the rules on the operating day: ``python -m studies.operating_day`` (``make operating-day``).
 
-Trains `maskable_dqn` with five seeds on V3 at loads 1.5 to 2.5, fleets of 3 to 6 drivers (``--agent mixed-fleets``: 3
+Trains `branching_dqn` with five seeds on V3 at loads 1.5 to 2.5, fleets of 3 to 6 drivers (``--agent mixed-fleets``: 3
 to 20) and plan improvement off, and lets the last models, alone and as one agent, and the strong rules play report days
 at load 2: at 4 x 30, the environment's own size, and unchanged at 10 x 30, 20 x 60 and 50 x 200, plan improvement off
 and on. The rules, too, are at the large fleets as they were tuned at 4 x 30. Can be stopped at any time: training goes
@@ -91,11 +91,11 @@ def train(agent: str, seeds: list[int], folder: Path, num_jobs: int | None) -> l
     """Run folders of the trained seeds."""
     jobs = []
     for seed in seeds:
-        name = f"maskable_dqn-seed{seed}"
+        name = f"branching_dqn-seed{seed}"
         arguments = [*TRAIN, "--hyperparams-block", AGENTS[agent], "--seed", str(seed)]
         jobs.append(train_job(name, folder / name, arguments))
     run_all(jobs, folder, num_jobs)
-    runs = [latest_run(folder / f"maskable_dqn-seed{seed}") for seed in seeds]
+    runs = [latest_run(folder / f"branching_dqn-seed{seed}") for seed in seeds]
     return [str(run) for run in runs if run is not None]
 
 

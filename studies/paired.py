@@ -14,8 +14,6 @@ import numpy.typing as npt
 
 from evaluation.statistics import Interval, bootstrap_mean, paired_difference
 
-MATCHING = ", matching"  # how evaluate.py calls a model's second way to choose
-
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -62,14 +60,9 @@ class DayResults:
     def best_rule(self) -> str:
         return str(self.about["best_rule"])
 
-    def model_name(self, model: str | Path, is_matching: bool = False) -> str:
+    def model_name(self, model: str | Path) -> str:
         """
         The name under which a model played: the zip ``model``, or the one that lies below that folder.
-
-        Parameters
-        ----------
-        is_matching
-            The model with its values inside a matching, where it played both ways.
 
         Raises
         ------
@@ -80,7 +73,7 @@ class DayResults:
         names = [
             name
             for name, path in self.about["models"].items()
-            if model in (Path(path).resolve(), *Path(path).resolve().parents) and name.endswith(MATCHING) == is_matching
+            if model in (Path(path).resolve(), *Path(path).resolve().parents)
         ]
         if len(names) != 1:
             raise ValueError(f"{model}: expected one model of it in the evaluation, found {len(names)}.")

@@ -28,11 +28,11 @@ TRAIN_DAYS, SELECTION_DAYS, REPORT_DAYS = "0-44", "45-59", "60-89"
 TRAINING_DRAWS, REPORT_DRAWS = (1, 2, 3, 4, 5), (0, 1, 2)  # of the announce times; the days differ in any case
 AGENTS: dict[str, tuple[str, ...]] = {
     "dqn": ("--reward", "v2", "--algo", "dqn", "--hyperparams-block", "paratransit", "--eval-freq", "5000"),
-    "maskable_dqn": ("--reward", "reward/paratransit.yml", "--algo", "maskable_dqn", "--eval-freq", "75000"),
+    "branching_dqn": ("--reward", "reward/paratransit.yml", "--algo", "branching_dqn", "--eval-freq", "75000"),
 }
 LATE_REWARD = "reward/paratransit-late.yml"
 LATE_AGENTS: dict[str, tuple[str, ...]] = {
-    "maskable_dqn": ("--reward", LATE_REWARD, "--algo", "maskable_dqn", "--eval-freq", "75000"),
+    "branching_dqn": ("--reward", LATE_REWARD, "--algo", "branching_dqn", "--eval-freq", "75000"),
 }
 
 
@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("trips", type=Path, help="CSV of the published bookings (layout: see README, Real days)")
     parser.add_argument(
-        "--agents", nargs="+", choices=list(AGENTS), help="default: all; with lateness maskable_dqn alone"
+        "--agents", nargs="+", choices=list(AGENTS), help="default: all; with lateness branching_dqn alone"
     )
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS), help="training seeds; default: 1 to 5")
     parser.add_argument("--models", nargs="+", default=[], help="evaluate these, and train nothing")

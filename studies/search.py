@@ -87,7 +87,12 @@ def search(args: argparse.Namespace, reward: str, name: str, *options: str) -> F
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rewards", nargs="+", default=["v1", "v2"], help="default: v1 v2")
-    parser.add_argument("--algo", default="maskable_dqn", choices=["dqn", "maskable_dqn"], help="default: maskable_dqn")
+    parser.add_argument(
+        "--algo",
+        default="branching_dqn",
+        choices=["dqn", "maskable_dqn", "branching_dqn"],
+        help="default: branching_dqn",
+    )
     parser.add_argument("--trials", type=int, default=50, help="default: 50")
     parser.add_argument("--jobs", type=int, default=2, help="workers; default: 2")
     parser.add_argument("--study-seeds", nargs="+", type=int, default=[0], help="repeated studies; default: 0")

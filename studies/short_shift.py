@@ -23,8 +23,8 @@ SEEDS = (1, 2, 3, 4, 5)
 NUM_REPORT_DAYS = 500
 AGENTS: dict[str, tuple[str, ...]] = {
     "dqn": ("--algo", "dqn"),
-    "maskable_dqn": ("--algo", "maskable_dqn", "--eval-freq", "80000", "--no-save-replay-buffer"),
-    # Both take about the time that maskable_dqn takes, 6 min of a core; their files say how many decisions that is.
+    "branching_dqn": ("--algo", "branching_dqn", "--eval-freq", "80000", "--no-save-replay-buffer"),
+    # Both take about the time that branching_dqn takes, 6 min of a core; their files say how many decisions that is.
     "maskable_ppo": ("--algo", "maskable_ppo", "--hyperparams-block", "Dispatch-v0-table", "--vec-env", "batched"),
     "qrdqn": ("--algo", "qrdqn", "--no-save-replay-buffer"),
 }
@@ -42,8 +42,8 @@ class Problem:
 
 
 PROBLEMS = (
-    Problem("v2", "v2", ("maskable_dqn", "dqn", "maskable_ppo", "qrdqn")),
-    Problem("v1", "v1", ("maskable_dqn", "dqn", "maskable_ppo", "qrdqn")),
+    Problem("v2", "v2", ("branching_dqn", "dqn", "maskable_ppo", "qrdqn")),
+    Problem("v1", "v1", ("branching_dqn", "dqn", "maskable_ppo", "qrdqn")),
     Problem(
         "v1-published",
         "v1",
@@ -80,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
                 print(f"No {name}: {error}", file=sys.stderr)
         if models:
             command += ["--best-and-last", "--model", *(str(run) for runs in models.values() for run in runs)]
-        if len(models.get("maskable_dqn", [])) > 1:
+        if len(models.get("branching_dqn", [])) > 1:
             command += ["--also-ensemble"]
         subprocess.run(command, cwd=ROOT, check=True)
     found = [table_of(problem, args.output / problem.name) for problem in problems]

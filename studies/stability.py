@@ -21,7 +21,7 @@ from studies.paired import DayResults
 from studies.results import Column, Result, add_publish, cell_of, hand_over, numbered_days, short, today
 
 SEEDS = (1, 2)
-NUM_TIMESTEPS = 4_000_000  # 5 x the 800 000 decisions of hyperparams/v2/maskable_dqn.yml
+NUM_TIMESTEPS = 4_000_000  # 5 x the 800 000 decisions of hyperparams/v2/branching_dqn.yml
 NUM_MODELS = 10  # kept on the way
 NUM_REPORT_DAYS = 500
 BEST, LAST = "best", "last"
@@ -67,7 +67,7 @@ def training_jobs(seeds: Sequence[int], folder: Path, n_timesteps: int) -> list[
     jobs = []
     for seed in seeds:
         run = run_folder(folder, seed, n_timesteps)
-        arguments = ["--reward", "v2", "--algo", "maskable_dqn", "--seed", str(seed), "-n", str(n_timesteps)]
+        arguments = ["--reward", "v2", "--algo", "branching_dqn", "--seed", str(seed), "-n", str(n_timesteps)]
         arguments += ["--save-freq", str(n_timesteps // NUM_MODELS), "--eval-freq", str(n_timesteps // 50)]
         jobs.append(train_job(run.name, run, [*arguments, "--no-save-replay-buffer"]))
     return jobs

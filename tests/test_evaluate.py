@@ -288,6 +288,12 @@ def make_pair_runs(folder, seeds):
     return folders
 
 
+def test_an_option_that_is_gone_says_where_its_result_stands(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["--also-matching"])
+    assert "--also-matching is gone, it bought nothing: docs/results/tried-without-gain.md" in capsys.readouterr().err
+
+
 def test_networks_of_several_seeds_play_as_one(tmp_path):
     folders = make_pair_runs(tmp_path, range(5))
     options = ["--also-ensemble", "2", "--output", str(tmp_path), *QUICK]

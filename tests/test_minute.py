@@ -22,10 +22,10 @@ EVALUATION = {
     "best_rule": "matching_with_prices",
     "policies": {"maskable_dqn, 2 seeds (last)": {"members": ["one", "two"]}, "nearest_driver": {}},
     "comparisons": [
-        entry("maskable_dqn Dispatch-v0_1 (last)", "matching_with_prices", "reward", 9.0),
-        entry("maskable_dqn, 2 seeds (last)", "matching_with_prices", "service_rate", 0.1),
-        entry("maskable_dqn, 2 seeds (last)", "nearest_driver", "reward", 80.0),
-        entry("maskable_dqn, 2 seeds (last)", "matching_with_prices", "reward", 12.0),
+        entry("branching_dqn Dispatch-v0_1 (last)", "matching_with_prices", "reward", 9.0),
+        entry("branching_dqn, 2 seeds (last)", "matching_with_prices", "service_rate", 0.1),
+        entry("branching_dqn, 2 seeds (last)", "nearest_driver", "reward", 80.0),
+        entry("branching_dqn, 2 seeds (last)", "matching_with_prices", "reward", 12.0),
     ],
 }
 

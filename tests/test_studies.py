@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 import custom_envs  # noqa: F401 - registers the environments and algorithms
-from agents.maskable_dqn import MaskableDQN
+from agents.branching_dqn import BranchingDQN
 from reward import RewardV2
-from studies import matching, opponents, real_days, ship
+from studies import opponents, real_days, ship
 from studies.jobs import ROOT, Job, latest_run, run_all, train_job
 from studies.real_days import FLEETS, name_of, result
 from studies.short_shift import AGENTS, PROBLEMS, SEEDS, run_folder, trained_models, training_jobs
@@ -65,11 +65,11 @@ def test_short_shift_trains_each_agent_for_each_problem_seed_by_seed(tmp_path):
     # V2 and V1 with four agents, V1 at 6 x 10 with stock DQN: 9 runs a seed
     assert len(jobs) == 9 * len(SEEDS)
     assert [job.name for job in jobs[:9]] == [
-        "v2-maskable_dqn-seed1",
+        "v2-branching_dqn-seed1",
         "v2-dqn-seed1",
         "v2-maskable_ppo-seed1",
         "v2-qrdqn-seed1",
-        "v1-maskable_dqn-seed1",
+        "v1-branching_dqn-seed1",
         "v1-dqn-seed1",
         "v1-maskable_ppo-seed1",
         "v1-qrdqn-seed1",
@@ -89,11 +89,11 @@ def test_agents_trained_before_stay_in_the_table(tmp_path):
             if is_done:
                 (tmp_path / f"{folder.name}.done").touch()
 
-    train("maskable_dqn", is_done=True)
+    train("branching_dqn", is_done=True)
     train("dqn", is_done=False)  # cut off, and not asked for
     train("qrdqn", is_done=True)
     models = trained_models(tmp_path, PROBLEMS[0], ["qrdqn"], [1, 2])
-    assert list(models) == ["maskable_dqn", "qrdqn"]
+    assert list(models) == ["branching_dqn", "qrdqn"]
     assert [run.parts[-4] for run in models["qrdqn"]] == ["v2-qrdqn-seed1", "v2-qrdqn-seed2"]
 
 
@@ -139,7 +139,7 @@ def test_table_of_real_days_pools_seeds_and_sorts_by_cost(tmp_path):
 
 def test_the_two_tables_of_real_days_have_folders_and_agents_of_their_own(tmp_path):
     assert real_days.name_of_table(0.0) != real_days.name_of_table(30.0)
-    (job,) = real_days.training_jobs(["maskable_dqn"], [3], tmp_path, Path("d"), 30.0)
+    (job,) = real_days.training_jobs(["branching_dqn"], [3], tmp_path, Path("d"), 30.0)
     options = dict(zip(job.command[3:], job.command[4:], strict=False))
     assert options["--env-kwargs"] == "max_lateness_min:30.0"
     assert options["--reward"] == "reward/paratransit-late.yml"
@@ -148,7 +148,7 @@ def test_the_two_tables_of_real_days_have_folders_and_agents_of_their_own(tmp_pa
 def test_the_second_table_trains_no_stock_dqn(tmp_path, capsys):
     with pytest.raises(SystemExit):
         real_days.main([str(tmp_path / "trips.csv"), "--max-lateness-min", "30", "--agents", "dqn"])
-    assert "only maskable_dqn can be trained" in capsys.readouterr().err
+    assert "only branching_dqn can be trained" in capsys.readouterr().err
 
 
 def test_gives_back_is_what_the_study_of_plan_improvement_measures():
@@ -157,11 +157,13 @@ def test_gives_back_is_what_the_study_of_plan_improvement_measures():
 
 
 def test_agents_of_the_real_days_train_on_five_draws_and_the_pair_network_on_every_fleet(tmp_path):
-    jobs = {job.name: job.command for job in real_days.training_jobs(["dqn", "maskable_dqn"], [3], tmp_path, Path("d"))}
-    assert list(jobs) == ["dqn-seed3", "maskable_dqn-seed3"]
+    jobs = {
+        job.name: job.command for job in real_days.training_jobs(["dqn", "branching_dqn"], [3], tmp_path, Path("d"))
+    }
+    assert list(jobs) == ["dqn-seed3", "branching_dqn-seed3"]
     folders = {name: command[command.index("--days-from") + 1 :] for name, command in jobs.items()}
     assert folders["dqn-seed3"] == tuple(f"d/draw-{draw}/drivers-14" for draw in (1, 2, 3, 4, 5))
-    assert len(folders["maskable_dqn-seed3"]) == 5 * 3
+    assert len(folders["branching_dqn-seed3"]) == 5 * 3
     assert not set(parse_day_ranges(real_days.TRAIN_DAYS)) & set(parse_day_ranges(real_days.REPORT_DAYS))
 
 
@@ -229,14 +231,14 @@ def test_shipped_model_chooses_as_the_run_and_is_smaller(tmp_path):
         "batch_size": 8,
     }
     config.write_text(yaml.safe_dump({"Dispatch-v0": {**block, "buffer_size": 500, "n_timesteps": 96}}))
-    run = train_run(tmp_path, "--vec-env", "batched", "--seed", "7", config=config, algo="maskable_dqn")
+    run = train_run(tmp_path, "--vec-env", "batched", "--seed", "7", config=config, algo="branching_dqn")
     assert ship.main([str(run), "tiny-seed7", "--folder", str(tmp_path / "shipped")]) == 0
     shipped = tmp_path / "shipped" / "tiny-seed7"
     assert (shipped / "Dispatch-v0.zip").stat().st_size < 0.8 * (run / "Dispatch-v0.zip").stat().st_size
     settings = yaml.safe_load((shipped / "Dispatch-v0" / "resolved.yml").read_text())
-    assert settings["command"] == "python train.py --reward v2 --algo maskable_dqn -n 96 --seed 7"
+    assert settings["command"] == "python train.py --reward v2 --algo branching_dqn -n 96 --seed 7"
     assert str(tmp_path) not in (shipped / "Dispatch-v0" / "resolved.yml").read_text()
-    models = [MaskableDQN.load(folder / "Dispatch-v0.zip", device="cpu") for folder in (run, shipped)]
+    models = [BranchingDQN.load(folder / "Dispatch-v0.zip", device="cpu") for folder in (run, shipped)]
     env = RewardV2(gym.make("Dispatch-v0"))
     observation, _ = env.reset(options={"day": 5})
     q_values = [model.q_values(observation) for model in models]
@@ -255,13 +257,3 @@ def test_shipped_settings_hold_no_path_of_a_machine():
 def test_a_folder_that_is_no_run_is_not_shipped(tmp_path, capsys):
     assert ship.main([str(tmp_path), "nothing", "--folder", str(tmp_path)]) == 2
     assert "not a run folder" in capsys.readouterr().err
-
-
-def test_the_study_of_matching_shows_the_grid_and_who_costs_less():
-    # two days with 8 drivers, 100 - 120 and 200 - 220 = -20 each; two with 14, 50 - 50 and 60 - 60 = 0 each
-    means = {(share, ahead): 1000.0 * share + ahead for share in matching.SHARES for ahead in matching.LOOK_AHEADS_MIN}
-    rows = {"matching": np.array([100.0, 200.0, 50.0, 60.0]), "rule": np.array([120.0, 220.0, 50.0, 60.0])}
-    text = matching.markdown("on", means, rows, np.array([8, 8, 14, 14]), ["a", "b", "a", "b"])
-    assert "| 0.5 | 500 | 510 | 530 |" in text
-    assert "| matching | 150 / 55 | - |" in text
-    assert "| rule | 170 / 55 | -20 [-20, -20] / +0 [+0, +0] |" in text

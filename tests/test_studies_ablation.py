@@ -39,10 +39,10 @@ def write_evaluation(folder: Path, rewards: dict[str, list[float]], models: dict
 def test_every_variant_has_known_settings_and_something_to_differ_from():
     names = [variant.name for variant in VARIANTS]
     assert len(set(names)) == len(names)
-    _, block = read_block(find_config("v2", "maskable_dqn"), BLOCK, fall_back=False)
     for variant in VARIANTS:
         assert variant.against in names
-        check_hyperparams({**block, **variant.changes}, "maskable_dqn", variant.name)
+        _, block = read_block(find_config("v2", variant.algo), BLOCK, fall_back=False)
+        check_hyperparams({**block, **variant.changes}, variant.algo, variant.name)
         assert all(block.get(key) != value for key, value in variant.changes.items() if key != "policy")
 
 
@@ -52,7 +52,7 @@ def test_changes_survive_the_command_line(tmp_path):
     for variant, job in zip(VARIANTS, jobs, strict=False):  # those of the first seed
         args = build_parser().parse_args(list(job.command[2:]))
         assert (args.hyperparams or {}) == variant.changes
-        assert (args.seed, args.hyperparams_block) == (1, BLOCK)
+        assert (args.algo, args.seed, args.hyperparams_block) == (variant.algo, 1, BLOCK)
 
 
 def test_another_budget_is_another_run(tmp_path):
@@ -67,21 +67,16 @@ def test_table_from_paired_days(tmp_path):
     models = {name: str(tmp_path / path) for name, path in names.items()}
     rewards = {"w #1": [110.0, 210.0], "w #2": [130.0, 230.0], "q #1": [100.0, 200.0], "q #2": [120.0, 220.0]}
     days = DayResults.read(write_evaluation(tmp_path / "all", {**rewards, "rule": [90.0, 190.0]}, models))
-    both_ways = {"w #1": models["w #1"], "w #2": models["w #2"]}
-    both_ways |= {f"{name}, matching": path for name, path in both_ways.items()}
-    more = {**rewards, "w #1, matching": [111.0, 211.0], "w #2, matching": [131.0, 231.0], "rule": [90.0, 190.0]}
-    matching = DayResults.read(write_evaluation(tmp_path / "matching", more, both_ways))
 
     variants = [variant for variant in VARIANTS if variant.name in folders]
-    found = result(variants, folders, days, matching)
-    whole, matched, q_learning = found.rows
+    found = result(variants, folders, days)
+    whole, q_learning = found.rows
     # whole: seeds (110 + 210) / 2 = 160 and 180, mean 170; the rule's mean is 140: 30 ahead
     assert whole["seeds"] == [160.0, 180.0]
     assert whole["reward"] == pytest.approx(170.0)
     assert whole["difference"]["mean"] == pytest.approx(30.0)
     assert whole["against_base"] is None
-    # matching gains 1 on every day with every seed; Q-learning loses 10: nothing varies, so the intervals are points
-    assert matched["against_base"] == {"mean": 1.0, "low": 1.0, "high": 1.0}
+    # Q-learning loses 10 on every day with every seed: nothing varies, so the interval is a point
     assert q_learning["against_base"] == {"mean": -10.0, "low": -10.0, "high": -10.0}
     assert "| q-learning | 160 | 150 / 170 | +20 [" in found.markdown()
     assert q_learning["against"] == WHOLE

@@ -13,6 +13,7 @@ from studies.jobs import Job
 from studies.operating_day import Size, name_of, result
 from studies.results import Result
 from training.blocks import check_hyperparams, find_config, read_block
+from training.teacher import with_rule
 
 
 def evaluation(rule_margin: float) -> dict:
@@ -82,21 +83,21 @@ def test_each_agent_is_trained_with_its_block_in_a_folder_of_its_own(tmp_path, m
         "DispatchDay-v0-mixed-fleets",
     ]
     folders = [job.command[job.command.index("-f") + 1] for job in jobs]
-    assert folders == [str(tmp_path / agent / "maskable_dqn-seed7") for agent in operating_day.AGENTS]
+    assert folders == [str(tmp_path / agent / "branching_dqn-seed7") for agent in operating_day.AGENTS]
 
 
 def test_mixed_fleets_differ_from_the_operating_day_in_the_fleet_alone():
-    path = find_config("v3", "maskable_dqn")
+    path = find_config("v3", "branching_dqn")
     small, mixed = (read_block(path, block, fall_back=False)[1] for block in operating_day.AGENTS.values())
     assert mixed.pop("env_kwargs") == {**small.pop("env_kwargs"), "num_drivers": [3, 20], "max_bookings": 60}
     assert mixed == small
 
 
 def test_settings_of_both_environments_are_known():
-    path = find_config("v3", "maskable_dqn")
+    path = find_config("v3", "branching_dqn")
     for wanted in (*operating_day.AGENTS.values(), "Dispatch-v0"):
         name, block = read_block(path, wanted, fall_back=False)
-        check_hyperparams(block, "maskable_dqn", name)
+        check_hyperparams(block, "branching_dqn", name)
         BranchSettings.read(block["branching"])
         if "teacher" in block:
-            TeacherSettings.read(block["teacher"]).make_rule()
+            TeacherSettings.read(with_rule(block["teacher"]))

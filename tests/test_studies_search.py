@@ -13,13 +13,15 @@ from training.search import spaces
 from training.search.slots import SLOT
 
 BLOCK = {"policy": "PairPolicy", "n_timesteps": 100, "learning_rate": 0.001}
-SPACE = spaces.find_space("maskable_dqn", BLOCK)
+SPACE = spaces.find_space("branching_dqn", BLOCK)
 
 
 def finished_search() -> Found:
-    default = spaces.default_params("maskable_dqn", BLOCK, SPACE)
+    default = spaces.default_params("branching_dqn", BLOCK, SPACE)
     study = optuna.create_study(study_name="v2", direction="maximize")
-    study.set_user_attr("identity", {"block": BLOCK, "algo": "maskable_dqn", "n_startup_trials": 1, "n_evaluations": 4})
+    study.set_user_attr(
+        "identity", {"block": BLOCK, "algo": "branching_dqn", "n_startup_trials": 1, "n_evaluations": 4}
+    )
     curves = [[-9.0, -8.0, -7.0, -6.0], [-20.0, -15.0, -2.0, 4.0], [-30.0]]
     for slot, curve in enumerate(curves):
         is_whole = len(curve) == 4

@@ -91,7 +91,11 @@ def read_block(path: str | Path, block: str, fall_back: bool = True) -> tuple[st
         )
     names = [name for name in blocks if not str(name).startswith(".")]
     if block not in names and not (fall_back and "default" in names):
-        raise SettingsError(f"hyperparameter file {path}: there is no block '{block}'. {nearest(block, names)}")
+        advice = nearest(block, names)
+        for other in sorted(Path(path).parent.glob("*.yml")):
+            if block in (yaml.safe_load(other.read_text()) or {}):
+                advice = f"{other} has one: pass --algo {other.stem}."
+        raise SettingsError(f"hyperparameter file {path}: there is no block '{block}'. {advice}")
     name = block if block in names else "default"
     if not isinstance(blocks[name], dict):
         raise SettingsError(f"hyperparameter file {path}, block '{name}': expected 'key: value' lines.")
@@ -100,7 +104,7 @@ def read_block(path: str | Path, block: str, fall_back: bool = True) -> tuple[st
 
 def example_block(algo: str, env_id: str) -> str:
     """How a first block for an environment without one is written and used; for a message."""
-    algo = algo if not algo.startswith("maskable") else "dqn"
+    algo = algo if algo not in ("branching_dqn", "maskable_dqn", "maskable_ppo") else "dqn"
     lines = (
         f"{env_id}:\n  n_timesteps: 50000\n"
         "  policy: MlpPolicy        # MultiInputPolicy where the observation is a Dict, CnnPolicy for images"
@@ -153,12 +157,13 @@ def check_parts(hyperparams: Mapping[str, Any], where: str) -> None:
     """Refuse settings of the parts of an algorithm that it would refuse itself, before anything is set up."""
     from agents.branching import BranchSettings
     from agents.imitation import TeacherSettings
+    from training.teacher import with_rule
 
     try:
         if hyperparams.get("branching") is not None:
             BranchSettings.read(hyperparams["branching"])
         if hyperparams.get("teacher") is not None:
-            TeacherSettings.read(hyperparams["teacher"]).make_rule()
+            TeacherSettings.read(with_rule(hyperparams["teacher"]))
     except (TypeError, ValueError) as error:
         raise SettingsError(f"{where}: {error}") from error
 

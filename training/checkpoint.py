@@ -77,12 +77,20 @@ def find(run_folder: str | Path) -> Path:
     )
 
 
-def load(algo: str, checkpoint: Path, env: VecEnv, device: th.device | str = "auto", verbose: int = 0) -> BaseAlgorithm:
-    """The model of a checkpoint, its environments brought to where they stood."""
+def load(
+    algo: str, checkpoint: Path, env: VecEnv, device: th.device | str = "auto", verbose: int = 0, **given_anew: Any
+) -> BaseAlgorithm:
+    """The model of a checkpoint, its environments brought to where they stood; ``given_anew`` is what isn't saved."""
     state = _read_state(checkpoint)
     is_exact = state["episodes"] is not None and len(state["episodes"]) == env.num_envs
     model = ALGOS[algo].load(
-        checkpoint / _MODEL, env=env, device=device, force_reset=not is_exact, verbose=verbose, tensorboard_log=None
+        checkpoint / _MODEL,
+        env=env,
+        device=device,
+        force_reset=not is_exact,
+        verbose=verbose,
+        tensorboard_log=None,
+        **given_anew,
     )
     if has_buffer(checkpoint):
         buffer = load_from_pkl(checkpoint / _BUFFER)

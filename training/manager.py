@@ -115,7 +115,8 @@ class RunManager:
         settings = self.settings
         if self.checkpoint is None:
             return make_model(settings, self.recipe, env)
-        model = checkpoint.load(settings.algo, self.checkpoint, env, device=settings.device, verbose=settings.verbose)
+        not_saved = {name: self.recipe.constructor[name] for name in ("teacher",) if name in self.recipe.constructor}
+        model = checkpoint.load(settings.algo, self.checkpoint, env, settings.device, settings.verbose, **not_saved)
         if model.num_timesteps >= settings.n_timesteps:
             raise SettingsError(
                 f"{settings.resume}: the run has made all of its {settings.n_timesteps} steps. "
@@ -285,6 +286,6 @@ def make_model(settings: RunSettings, recipe: Recipe, env: VecEnv) -> BaseAlgori
         assert data is not None
         if not issubclass(algo, MaskableDQN) or data["observation_space"] == env.observation_space:
             return algo.load(settings.trained_agent, env=env, tensorboard_log=None, **fixed, **kept)
-        return load_for(settings.trained_agent, env, **fixed, **kept)
+        return load_for(settings.trained_agent, env, algo, **fixed, **kept)
     except ValueError as error:  # no model, or one of other spaces
         raise SettingsError(f"--trained-agent {settings.trained_agent}: {error}") from error

@@ -10,7 +10,7 @@ from typing import Any
 from training.search.options import SearchOptions
 from training.settings import RunSettings
 
-DEFAULT_ALGO = "maskable_dqn"
+DEFAULT_ALGO = "branching_dqn"
 DEFAULT_ENV = "Dispatch-v0"
 DEFAULTS = {
     each.name: each.default for each in (*fields(SearchOptions), *fields(RunSettings)) if each.default is not MISSING
@@ -19,7 +19,7 @@ EPILOG = """\
 examples:
   python train.py --reward v2 -P
   python train.py --reward v1 --algo dqn --hyperparams-block v1-published --seed 3
-  python train.py --resume logs/v2/maskable_dqn/Dispatch-v0_1
+  python train.py --resume logs/v2/branching_dqn/Dispatch-v0_1
   python train.py --reward v2 -optimize --n-jobs 2
   tensorboard --logdir logs"""
 
@@ -77,7 +77,7 @@ def read_options(argv: Sequence[str] | None = None) -> tuple[dict[str, Any], dic
 def _add_what(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--reward", help="v1, v2, v3 or a YAML file of weights; replaces the file's env_wrapper")
-    add("--algo", help="dqn, qrdqn, ppo, a2c, maskable_dqn, maskable_ppo", default=DEFAULT_ALGO)
+    add("--algo", help="branching_dqn, maskable_dqn, dqn, qrdqn, maskable_ppo, ppo", default=DEFAULT_ALGO)
     add("--env", help="Dispatch-v0 (short shift) or DispatchDay-v0 (operating day)", default=DEFAULT_ENV)
     add("--scenario", help="name under envs/scenarios or a YAML file; default: the environment's")
     add("--num-drivers", type=int, help="default: the scenario's")
@@ -100,7 +100,7 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
     add(
         "--vec-env",
         choices=["dummy", "subproc", "batched"],
-        help="batched: the native batch; default: batched for maskable_dqn, dummy for the others",
+        help="batched: the native batch; default: batched for ours, dummy for the others",
     )
     add("--num-threads", type=int, help="PyTorch's threads; the same seed repeats itself with 1 only")
     add("--device", help="cpu, cuda, ...")

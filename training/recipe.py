@@ -16,6 +16,7 @@ from stable_baselines3.common.utils import ConstantSchedule
 from agents.replay import machine_memory
 from checked import SettingsError
 from training.blocks import import_name, import_named_classes
+from training.teacher import with_rule
 
 SCHEDULED = ("learning_rate", "clip_range", "clip_range_vf")
 
@@ -72,6 +73,8 @@ class Recipe:
         for key in ("policy", "replay_buffer_class"):
             if isinstance(rest.get(key), str) and "." in rest[key]:
                 rest[key] = import_name(rest[key])
+        if rest.get("teacher") is not None:
+            rest["teacher"] = with_rule(rest["teacher"])
         if isinstance(rest.get("train_freq"), list):
             rest["train_freq"] = tuple(rest["train_freq"])
         for key in SCHEDULED:
@@ -121,5 +124,5 @@ def check_buffer(buffer_size: int, n_timesteps: int, space: gym.Space) -> None:
     if filled * transition > allowed:
         raise SettingsError(
             f"buffer_size {buffer_size}: {filled} transitions of {transition / 1e3:.0f} kB are more than half of the "
-            f"memory. At most {allowed // transition} fit; maskable_dqn stores them in less."
+            f"memory. At most {allowed // transition} fit; branching_dqn stores them in less."
         )

@@ -30,6 +30,7 @@ from training.blocks import (
     known_keys,
     read_block,
 )
+from training.renamed import with_new_names
 from training.rewards import find_reward, prices_of_wrapper, reward_of_wrapper, with_prices
 from training.run_folder import read_resolved
 from training.settings import RESUMABLE, RunSettings, check_resumable
@@ -82,9 +83,11 @@ def resolve(options: Mapping[str, Any], given: Collection[str] = (), change_bloc
     where = f"hyperparameter file {config}, block '{block}'"
     if change_block is not None:
         hyperparams = change_block({**hyperparams, **({"env_wrapper": reward.env_wrapper} if reward else {})})
+    hyperparams = with_new_names(algo, hyperparams, where)
     check_hyperparams(hyperparams, algo, where)
-    check_names("--hyperparams", options.get("hyperparams") or {}, known_keys(algo))
-    hyperparams.update(options.get("hyperparams") or {})
+    named = with_new_names(algo, options.get("hyperparams") or {}, "--hyperparams")
+    check_names("--hyperparams", named, known_keys(algo))
+    hyperparams.update(named)
     verbose = options.get("verbose", 1)
     if reward is not None:
         _put_in_reward(hyperparams, reward.env_wrapper, verbose)

@@ -27,6 +27,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from checked import SettingsError
 from training import metrics
+from training.renamed import upgraded
 from training.settings import RunSettings
 
 RESOLVED = "resolved.yml"
@@ -144,4 +145,4 @@ def read_resolved(run_folder: str | Path) -> dict[str, Any]:
         raise SettingsError(
             f"{run_folder} is not a training run: {what}. Name a folder such as logs/v2/dqn/Dispatch-v0_1."
         )
-    return yaml.safe_load(found[0].read_text())
+    return upgraded(yaml.safe_load(found[0].read_text()))

@@ -8,13 +8,12 @@ import torch as th
 from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.branching import BranchBuffer, Branching, BranchSettings, difference_loss
-from agents.maskable_dqn import MaskableDQN
-from agents.masking import infeasible_value
+from agents.branching_dqn import BranchingDQN
+from agents.masking import INFEASIBLE
 from envs.vec_env import DispatchVecEnv
 from reward import RewardFunction
 from tests.agents.toy import ToyDispatch
 
-LOWEST = infeasible_value(th.float32)
 SMALL = {
     "start": 0.0,
     "horizon_ticks": 0.0,
@@ -31,9 +30,9 @@ def batch_env(num_envs: int = 8) -> DispatchVecEnv:
     return DispatchVecEnv(num_envs, reward_function=RewardFunction.load("v2"), seed=0)
 
 
-def make_model(**branching) -> MaskableDQN:
+def make_model(**branching) -> BranchingDQN:
     settings = {**SMALL, "batch_size": 16, "buffer_states": 400, **branching}
-    return MaskableDQN(
+    return BranchingDQN(
         "PairPolicy",
         batch_env(),
         buffer_size=2_000,
@@ -49,7 +48,7 @@ def make_model(**branching) -> MaskableDQN:
 def test_loss_by_hand():
     # Row 0: Q 1, 3 (mean 2), returns 10, 10.5 (mean 10.25): differences -1, +1 against -0.25, +0.25; errors 0.75 each:
     # Huber 0.75^2 / 2 = 0.28125 each. Row 1: Q 0, 1, 5 (mean 2), returns 1, 2, 6 (mean 3): no error.
-    q = th.tensor([[1.0, 3.0, LOWEST], [0.0, 1.0, 5.0]])
+    q = th.tensor([[1.0, 3.0, INFEASIBLE], [0.0, 1.0, 5.0]])
     returns = th.tensor([[10.0, 10.5, 99.0], [1.0, 2.0, 6.0]])
     is_tried = th.tensor([[True, True, False], [True, True, True]])
     assert difference_loss(q, returns, is_tried).item() == pytest.approx(2 * 0.28125 / 5)
@@ -66,9 +65,9 @@ def test_level_of_the_returns_does_not_matter():
 
 def test_best_actions_are_tried_and_the_rest_by_lot():
     np.random.seed(0)
-    q_values = np.full((500, 10), LOWEST, np.float32)
+    q_values = np.full((500, 10), INFEASIBLE, np.float32)
     q_values[:, :8] = np.arange(8)  # actions 0-7 are feasible, 7 is the best
-    q_values[0, 3:] = LOWEST  # only three feasible
+    q_values[0, 3:] = INFEASIBLE  # only three feasible
     settings = BranchSettings(states=1, actions=5, random_actions=2, rows=8)
     actions, num_tried = Branching._choose_actions(FakeBranching(settings), q_values)  # type: ignore[arg-type]
     assert actions[0].tolist() == [2, 1, 0, 0, 0] and num_tried[0] == 3
@@ -164,7 +163,7 @@ def test_saved_agent_loads_without_its_branches(tmp_path):
     model = make_model()
     model.learn(640)
     model.save(tmp_path / "model.zip")
-    loaded = MaskableDQN.load(tmp_path / "model.zip", env=batch_env(), device="cpu")
+    loaded = BranchingDQN.load(tmp_path / "model.zip", env=batch_env(), device="cpu")
     assert loaded._branching is None and loaded.branching == model.branching
     obs = loaded.env.reset()
     assert np.array_equal(loaded.predict(obs, deterministic=True)[0], model.predict(obs, deterministic=True)[0])
@@ -174,7 +173,7 @@ def test_saved_agent_loads_without_its_branches(tmp_path):
 
 def test_single_environments_are_refused():
     settings = {"buffer_size": 500, "learning_starts": 20, "batch_size": 8, "device": "cpu"}
-    model = MaskableDQN("PairPolicy", ToyDispatch(2, 4), branching=SMALL, **settings)
+    model = BranchingDQN("PairPolicy", ToyDispatch(2, 4), branching=SMALL, **settings)
     with pytest.raises(ValueError, match="train on the native batch"):
         model.learn(100)
 
@@ -193,24 +192,3 @@ def test_single_environments_are_refused():
 def test_wrong_settings_are_errors(given, message):
     with pytest.raises(ValueError, match=message):
         BranchSettings.read(given)
-
-
-def test_agent_without_mask_branches_infeasible_actions_too():
-    model = MaskableDQN(
-        "PairPolicy",
-        batch_env(),
-        buffer_size=2_000,
-        learning_starts=64,
-        batch_size=16,
-        branching={**SMALL, "start": 0.4, "horizon_ticks": 2.0, "batch_size": 16, "buffer_states": 400},
-        policy_kwargs={"width": 16},
-        masking="present",
-        seed=0,
-        device="cpu",
-    )
-    model.learn(400)
-    buffer = model._branching.buffer
-    samples = buffer.sample_states(200)
-    assert model._branching.branches.num_decisions > 0
-    # a pair that is not feasible has a row of zeros, so its first feature, is_feasible, is 0
-    assert (samples.observations["pairs"][:, 0] == 0).any()

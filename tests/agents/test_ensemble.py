@@ -11,27 +11,29 @@ import torch as th
 
 from agents.candidates import Candidates
 from agents.ensemble import EnsemblePolicy
-from agents.hybrid import MatchingPolicy
 from agents.maskable_dqn import MaskableDQN
-from agents.masking import infeasible_value
+from agents.masking import INFEASIBLE
 from reward import RewardV2
 from tests.agents.toy import ToyDispatch
 
-LOWEST = np.float32(infeasible_value(th.float32))
+LOWEST = np.float32(INFEASIBLE)
 SMALL = {"buffer_size": 10, "device": "cpu", "policy_kwargs": {"width": 8}}
 
 
 class Fixed:
     """Answers the same Q-values always."""
 
-    reward_scale, masking, horizon_min, prices = 100.0, "feasible", None, None
+    reward_scale, horizon_min, prices = 100.0, None, None
     policy = SimpleNamespace(candidates=None)
 
     def __init__(self, *q_values: float, **changed) -> None:
         self.answer = np.array(q_values, np.float32)
         self.__dict__.update(changed)
 
-    def q_values(self, observation, look_ahead_min=0.0):
+    def as_seen(self, observation):
+        return observation
+
+    def q_values(self, observation):
         return np.where(observation["action_mask"] > 0, self.answer, LOWEST)
 
 
@@ -54,14 +56,12 @@ def test_infeasible_actions_stay_the_worst():
     assert (policy.predict({"action_mask": np.array([[1, 0, 0]], np.int8)})[0] == [0]).all()
 
 
-def test_one_network_alone_chooses_as_itself_and_a_matching_takes_an_ensemble():
-    models = [MaskableDQN("PairPolicy", ToyDispatch(3, 4), seed=seed, **SMALL) for seed in (0, 1)]
+def test_one_network_alone_chooses_as_itself():
+    model = MaskableDQN("PairPolicy", ToyDispatch(3, 4), seed=0, **SMALL)
     observation, _ = ToyDispatch(3, 4).reset(seed=3)
-    alone = EnsemblePolicy(models[:1])
-    assert alone.q_values(observation) == pytest.approx(models[0].q_values(observation).astype(float))
-    assert alone.predict(observation)[0] == models[0].predict(observation, deterministic=True)[0]
-    action, _ = MatchingPolicy(EnsemblePolicy(models)).predict(observation)
-    assert observation["action_mask"][action] == 1
+    alone = EnsemblePolicy([model])
+    assert alone.q_values(observation) == pytest.approx(model.q_values(observation).astype(float))
+    assert alone.predict(observation)[0] == model.predict(observation, deterministic=True)[0]
 
 
 def test_models_of_other_units_or_prices_are_refused():

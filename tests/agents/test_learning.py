@@ -7,6 +7,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 
 from agents.maskable_dqn import MaskableDQN
+from agents.replay import PrioritizedClockReplayBuffer
 from tests.agents.toy import PATIENCE_BEST, PATIENCE_GREEDY, patience_env
 
 
@@ -30,7 +31,10 @@ def train(policy: str, **kwargs):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [{}, {"prioritized": True}, {"n_ticks": 0, "averaging": None, "tau": 0.02}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"replay_buffer_class": PrioritizedClockReplayBuffer}, {"n_ticks": 0, "averaging": None, "tau": 0.02}],
+)
 def test_pair_network_starts_greedy_and_learns_patience(options):
     before, after = train("PairPolicy", policy_kwargs={"width": 32}, **options)
     assert before == PATIENCE_GREEDY

@@ -16,8 +16,8 @@ from torch import nn
 
 from agents import export
 from agents.maskable_dqn import MaskableDQN
-from agents.masking import infeasible_value, mask_as_seen, masked_values, random_feasible
-from agents.replay import ClockSamples
+from agents.masking import INFEASIBLE, mask_within, masked_values, random_feasible
+from agents.replay import ClockReplayBuffer, ClockSamples, PrioritizedClockReplayBuffer
 from agents.schedules import FadingSchedule
 from envs.observation import BOOKING_FEATURES
 from envs.vec_env import DispatchVecEnv
@@ -100,7 +100,7 @@ def test_state_without_feasible_action_is_worth_nothing(double_q):
 
 
 def test_infeasible_value_survives_a_terminal_step():
-    assert infeasible_value(th.float32) * 0.0 == 0.0  # -inf x 0 would be nan
+    assert INFEASIBLE * 0.0 == 0.0  # -inf x 0 would be nan
 
 
 def test_random_actions_are_uniform_among_the_feasible():
@@ -138,44 +138,16 @@ def test_given_masks_take_the_place_of_the_observed():
         assert model.predict(obs, deterministic=True, action_masks=only)[0] == action
 
 
-@pytest.mark.parametrize(("masking", "expected"), [("feasible", [1, 0, 1, 0, 0]), ("present", [1, 1, 1, 0, 0])])
-def test_mask_as_an_agent_sees_it(masking, expected):
-    # Two drivers, the second absent; two bookings. Pairs: (0, 0) infeasible, (0, 1) feasible, those of driver 1 absent.
-    obs = {
-        "drivers": np.array([[[1.0], [0.0]]]),
-        "bookings": np.array([[[1.0], [1.0]]]),
-        "action_mask": np.array([[1, 0, 1, 0, 0]], np.int8),
-    }
-    assert mask_as_seen(obs, masking)["action_mask"].tolist() == [expected]
-    assert mask_as_seen(obs, "none")["action_mask"].tolist() == [[1] * 5]
-    assert obs["action_mask"].tolist() == [[1, 0, 1, 0, 0]]  # the environment's own stays as it is
-
-
-@pytest.mark.parametrize(("policy", "masking"), [("PairPolicy", "present"), ("MaskableMlpPolicy", "none")])
-def test_agent_without_mask_learns_and_goes_by_no_mask(policy, masking):
-    model = make_model(policy, masking=masking)
-    model.learn(200)
-    seen = model._last_obs["action_mask"]
-    assert np.array_equal(seen, mask_as_seen(model._last_obs, masking)["action_mask"])
-    # The network is asked about infeasible actions too, and a mask from outside is ignored as the observed one is.
-    obs = toy_vec().reset()
-    wait_only = {**obs, "action_mask": np.eye(1, obs["action_mask"].shape[1], dtype=np.int8).repeat(4, 0)}
-    assert (model.q_values(wait_only) > infeasible_value(th.float32)).sum() > 4
-    free, _ = model.predict(obs, deterministic=True)
-    masked, _ = model.predict(obs, deterministic=True, action_masks=wait_only["action_mask"])
-    assert free.tolist() == masked.tolist()
-
-
 def test_horizon_leaves_out_what_is_further_ahead():
     # Two drivers, three bookings whose earliest pickup is 0, 60 and 61 min ahead: feature = minutes / 120.
     bookings = np.zeros((1, 3, 15), np.float32)
     bookings[0, :, BOOKING_FEATURES.index("minutes_until_earliest")] = np.array([0.0, 60.0, 61.0]) / 120.0
     obs = {"bookings": bookings, "action_mask": np.array([[1, 1, 1, 1, 0, 1, 1]], np.int8)}
-    seen = mask_as_seen(obs, horizon_min=60.0)["action_mask"]
+    seen = mask_within(obs, 60.0)["action_mask"]
     assert seen.tolist() == [[1, 1, 1, 0, 0, 1, 0]]
     one = {key: value[0] for key, value in obs.items()}
-    assert mask_as_seen(one, horizon_min=60.0)["action_mask"].tolist() == seen[0].tolist()
-    assert mask_as_seen(obs, horizon_min=120.0)["action_mask"].tolist() == obs["action_mask"].tolist()
+    assert mask_within(one, 60.0)["action_mask"].tolist() == seen[0].tolist()
+    assert mask_within(obs, 120.0)["action_mask"].tolist() == obs["action_mask"].tolist()
     assert obs["action_mask"].sum() == 6  # the environment's own stays as it is
 
 
@@ -201,17 +173,9 @@ def test_agent_with_a_horizon_decides_on_nothing_further_ahead(tmp_path):
     assert num_near > 0 and num_far > 0
 
 
-def test_masking_that_cannot_be_is_refused():
+def test_horizon_out_of_range_is_refused():
     with pytest.raises(ValueError, match="horizon_min is from 0 to 120"):
         make_model(horizon_min=180.0)
-    with pytest.raises(ValueError, match="goes with masking='feasible'"):
-        make_model(horizon_min=30.0, masking="present")
-    with pytest.raises(ValueError, match="one of feasible, present, none"):
-        make_model(masking="some")
-    with pytest.raises(ValueError, match="no row for a booking that isn't there"):
-        make_model(masking="none")
-    with pytest.raises(ValueError, match="strict_masks proves the mask"):
-        make_model(masking="present", strict_masks=True)
 
 
 def test_strict_masks_refuse_an_infeasible_action():
@@ -225,10 +189,10 @@ def test_strict_masks_refuse_an_infeasible_action():
 
 @pytest.mark.parametrize("policy", ["PairPolicy", "MaskableMlpPolicy"])
 @pytest.mark.parametrize("dueling", [False, True])
-@pytest.mark.parametrize("prioritized", [False, True])
-def test_no_infeasible_action_is_ever_taken(policy, dueling, prioritized):
+@pytest.mark.parametrize("buffer", [ClockReplayBuffer, PrioritizedClockReplayBuffer])
+def test_no_infeasible_action_is_ever_taken(policy, dueling, buffer):
     kwargs = {"dueling": dueling, **({"net_arch": [32, 32]} if policy == "MaskableMlpPolicy" else {"width": 16})}
-    model = make_model(policy, prioritized=prioritized, strict_masks=True, policy_kwargs=kwargs)
+    model = make_model(policy, replay_buffer_class=buffer, strict_masks=True, policy_kwargs=kwargs)
     model.learn(600)
     evaluate_policy(model, model.get_env(), 5, deterministic=False)
     assert sum(model.get_env().get_attr("num_infeasible")) == 0
@@ -250,7 +214,7 @@ def test_saved_and_loaded_model_answers_the_same(policy, tmp_path):
 
 
 def test_training_goes_on_where_it_stopped(tmp_path):
-    model = make_model(prioritized=True)
+    model = make_model(replay_buffer_class=PrioritizedClockReplayBuffer)
     model.learn(400)
     model.save(tmp_path / "model")
     model.save_replay_buffer(tmp_path / "buffer")
@@ -333,15 +297,14 @@ def test_target_network_moves_by_tau_or_is_copied():
     assert hard.q_net_target.value_head.bias.item() == 1.0
 
 
-def test_exploration_decays_with_episodes_when_asked():
-    model = make_model(exploration_decay=0.5, exploration_initial_eps=0.8, exploration_final_eps=0.1)
-    model._setup_learn(100)
-    rates = []
-    for episodes in (0, 1, 2, 9):
-        model._episode_num = episodes
-        model._on_step()
-        rates.append(model.exploration_rate)
-    assert rates == pytest.approx([0.8, 0.4, 0.2, 0.1])
+def test_beta_of_prioritized_replay_rises_to_one():
+    kwargs = {"beta": 0.4}
+    model = make_model(replay_buffer_class=PrioritizedClockReplayBuffer, replay_buffer_kwargs=kwargs)
+    assert model.replay_buffer.beta == 0.4
+    model.replay_buffer.raise_beta(0.5)  # half of the training is over: 1 - 0.6 x 0.5
+    assert model.replay_buffer.beta == pytest.approx(0.7)
+    model.learn(400)
+    assert model.logger.name_to_value["train/replay_beta"] == pytest.approx(1.0, abs=0.01)
 
 
 def test_learning_rate_fades_to_its_final_share():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch as th
 
-from agents.masking import infeasible_value
+from agents.masking import INFEASIBLE
 from agents.pair_network import PairQNetwork
 from agents.policies import PairPolicy
 from tests.agents.toy import ToyDispatch
@@ -180,7 +180,7 @@ def test_mixing_lets_a_pair_feel_its_rivals_and_no_other():
 def test_nothing_feasible_and_nobody_there_is_finite():
     obs = {key: th.zeros(2, *(box.shape or ())) for key, box in make_env().observation_space.spaces.items()}
     q = network()(obs)
-    assert (q == infeasible_value(th.float32)).all()
+    assert (q == INFEASIBLE).all()
     assert q.argmax(dim=1).tolist() == [0, 0]
 
 

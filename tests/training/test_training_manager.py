@@ -121,9 +121,9 @@ def test_evaluation_plays_the_first_selection_days_each_once(tmp_path, num_envs)
     assert days == list(range(1_000_000, 1_000_007))
 
 
-@pytest.mark.parametrize("algo", ["qrdqn", "ppo", "a2c", "maskable_dqn", "maskable_ppo"])
+@pytest.mark.parametrize("algo", ["qrdqn", "ppo", "branching_dqn", "maskable_dqn", "maskable_ppo"])
 def test_algorithms_that_fit_train_and_evaluate(tmp_path, algo):
-    is_off_policy = algo in {"qrdqn", "maskable_dqn"}
+    is_off_policy = algo in {"qrdqn", "branching_dqn", "maskable_dqn"}
     changes = {} if is_off_policy else {"n_steps": 24}
     off_policy_only = ("buffer_size", "learning_starts", "train_freq", "target_update_interval", "batch_size")
     config = write_config(tmp_path, remove=() if is_off_policy else off_policy_only, **changes)
@@ -248,7 +248,7 @@ def test_help_shows_defaults(capsys):
         train.main(["--help"])
     assert stop.value.code == 0
     text = capsys.readouterr().out
-    assert "(default: v2)" in text and "(default: maskable_dqn)" in text
+    assert "(default: v2)" in text and "(default: branching_dqn)" in text
 
 
 def test_buffer_larger_than_half_of_the_memory_is_refused_with_the_size_that_fits(monkeypatch):
@@ -310,7 +310,7 @@ def test_teacher_without_settings_gets_those_tuned_for_environment_and_reward(tm
         n_envs=4,
         teacher={"rule": "best_reward_with_prices", "until": 0.5},
     )
-    folder = run(tmp_path, "--reward", "v1", config=config, algo="maskable_dqn")
+    folder = run(tmp_path, "--reward", "v1", config=config, algo="branching_dqn")
     teacher = yaml.safe_load((folder / "Dispatch-v0/resolved.yml").read_text())["hyperparams"]["teacher"]
     tuned = tuned_settings("Dispatch-v0", "v1", scenario="short_shift", plan_improvement=False)
     assert teacher["settings"] == tuned["best_reward_with_prices"]
@@ -325,7 +325,7 @@ def test_prices_named_after_a_rule_become_the_numbers_tuned_for_it(tmp_path):
         n_envs=4,
         env_wrapper={"reward.RewardV2": {"prices": "best_reward_with_prices"}},
     )
-    folder = run(tmp_path, "--reward", "v1", config=config, algo="maskable_dqn")
+    folder = run(tmp_path, "--reward", "v1", config=config, algo="branching_dqn")
     wrapper = yaml.safe_load((folder / "Dispatch-v0/resolved.yml").read_text())["hyperparams"]["env_wrapper"]
     tuned = tuned_settings("Dispatch-v0", "v1", scenario="short_shift", plan_improvement=False)
     assert wrapper == {"reward.RewardV1": {"prices": tuned["best_reward_with_prices"]}}  # --reward keeps the prices
@@ -337,7 +337,7 @@ def test_prices_of_a_rule_that_was_not_tuned_are_refused(tmp_path, capsys):
     config = write_config(
         tmp_path, remove=("train_freq", "target_update_interval"), policy="PairPolicy", env_wrapper=wrapper
     )
-    options = ["--algo", "maskable_dqn", "-conf", str(config), "-f", str(tmp_path / "logs"), "--verbose", "0"]
+    options = ["--algo", "branching_dqn", "-conf", str(config), "-f", str(tmp_path / "logs"), "--verbose", "0"]
     assert train.main(options) != 0
     assert "prices: nothing was tuned for 'nearest_driver' here" in capsys.readouterr().err
 
@@ -354,7 +354,7 @@ def test_branching_out_of_range_is_told_without_a_traceback(tmp_path, capsys, br
     config = write_config(
         tmp_path, remove=("train_freq", "target_update_interval"), policy="PairPolicy", policy_kwargs={"width": 8}
     )
-    options = ["--hyperparams", f"branching:{branching}", "--algo", "maskable_dqn", "-conf", str(config)]
+    options = ["--hyperparams", f"branching:{branching}", "--algo", "branching_dqn", "-conf", str(config)]
     assert train.main([*options, "-f", str(tmp_path / "logs"), "--verbose", "0"]) == 2
     assert message in capsys.readouterr().err
 
@@ -363,6 +363,6 @@ def test_unknown_teacher_is_told_without_a_traceback(tmp_path, capsys):
     config = write_config(
         tmp_path, remove=("train_freq", "target_update_interval"), policy="PairPolicy", policy_kwargs={"width": 8}
     )
-    options = ["--hyperparams", "teacher:{'rule':'nearest_drivr'}", "--algo", "maskable_dqn", "-conf", str(config)]
+    options = ["--hyperparams", "teacher:{'rule':'nearest_drivr'}", "--algo", "branching_dqn", "-conf", str(config)]
     assert train.main([*options, "-f", str(tmp_path / "logs"), "--verbose", "0"]) != 0
     assert "Did you mean 'nearest_driver'?" in capsys.readouterr().err

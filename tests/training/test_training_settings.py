@@ -164,7 +164,7 @@ def test_published_files_hold_only_known_keys_and_env_kwargs():
             name, hyperparams = read_block(path, block, fall_back=False)
             check_hyperparams(hyperparams, "dqn", name)
             assert hyperparams["env_wrapper"] == f"reward.Reward{reward.upper()}"
-    for algo in ("qrdqn", "ppo", "a2c", "maskable_dqn", "maskable_ppo"):
+    for algo in ("qrdqn", "ppo", "branching_dqn", "maskable_dqn", "maskable_ppo"):
         name, hyperparams = read_block(find_config("v1", algo), "Dispatch-v0")
         check_hyperparams(hyperparams, algo, name)
     _, hyperparams = read_block(find_config("v1", "dqn"), "v1-published")
@@ -173,8 +173,8 @@ def test_published_files_hold_only_known_keys_and_env_kwargs():
 
 
 def test_real_days_have_settings_of_their_own():
-    name, block = read_block(find_config("paratransit", "maskable_dqn"), "DispatchDay-v0", fall_back=False)
-    check_hyperparams(block, "maskable_dqn", name)
+    name, block = read_block(find_config("paratransit", "branching_dqn"), "DispatchDay-v0", fall_back=False)
+    check_hyperparams(block, "branching_dqn", name)
     prices = prices_of_wrapper(block["env_wrapper"])
     assert prices == block["teacher"]["rule"]
     settings = tuned_settings(
@@ -187,7 +187,7 @@ def test_real_days_have_settings_of_their_own():
 
 @pytest.mark.parametrize("version", ["v1", "v2", "v3"])
 def test_operating_day_has_settings_of_its_own(version):
-    _, block = read_block(find_config(version, "maskable_dqn"), "DispatchDay-v0", fall_back=False)
+    _, block = read_block(find_config(version, "branching_dqn"), "DispatchDay-v0", fall_back=False)
     assert block["env_kwargs"]["load"] == [1.5, 2.5]  # training days are busier than the company's
     # Without a teacher there is nobody to lead branches on, and values learned from scratch are no good there.
-    assert (block["branching"] is None) == ("teacher" not in block)
+    assert (block["branching"]["start"] == 1.0) == ("teacher" not in block)

@@ -20,7 +20,7 @@ from training.settings import RunSettings
 
 # A trial is trained for this part of the block's decisions, unless -n says otherwise: 6000 for dqn, 100 000 for
 # maskable_dqn, so that 50 trials take a quarter of an hour on two cores.
-DEFAULT_PART = {"dqn": 4, "maskable_dqn": 8}
+DEFAULT_PART = {"dqn": 4, "maskable_dqn": 8, "branching_dqn": 8}
 DEFAULT_EVALUATIONS = 8
 
 

@@ -99,7 +99,7 @@ def _net_arch(shapes: tuple[str, ...], why: str) -> Dimension:
 _YES_NO = CategoricalDistribution((False, True))
 
 # Stock DQN. n-step returns, double Q, dueling and prioritized replay aren't in Stable-Baselines3's DQN for Dict
-# observations; maskable_dqn has them.
+# observations; ours have them.
 DQN = (
     _plain("learning_rate", FloatDistribution(1e-5, 1e-3, log=True), "Adam's step; the published optima are 8-9e-5"),
     _one_minus_gamma(0.005, 0.2, "discount per decision; published 0.951 and 0.981"),
@@ -113,6 +113,7 @@ DQN = (
     _net_arch(("64-64", "256-256", "512-256", "1024-256-256", "1024-512-64"), "hidden layers; the last two published"),
 )
 
+# Of branching_dqn too: what is below its own keys stays as the block says.
 MASKABLE_DQN = (
     _plain("learning_rate", FloatDistribution(1e-4, 4e-3, log=True), "Adam's step at the start; the default is 1e-3"),
     _one_minus_gamma(0.003, 0.1, "discount per tick of the clock; 0.99 looks about a shift ahead"),
@@ -125,10 +126,17 @@ MASKABLE_DQN = (
     _plain("exploration_final_eps", FloatDistribution(0.005, 0.1, log=True), "and at the end"),
     _plain("exploration_fraction", FloatDistribution(0.1, 0.9), "share of the run over which it falls"),
     _plain("double_q", _YES_NO, "the online network chooses the action whose target value counts"),
-    _plain("prioritized", _YES_NO, "surprising transitions are replayed more often"),
+    Dimension(
+        "prioritized",
+        "replay_buffer_class",
+        _YES_NO,
+        "surprising transitions are replayed more often",
+        to_setting=lambda sample: f"agents.replay.{'Prioritized' if sample else ''}ClockReplayBuffer",
+        to_sample=lambda name: "Prioritized" in name,
+    ),
     _plain("policy_kwargs.dueling", _YES_NO, "value and advantage apart"),
 )
-# Networks of maskable_dqn, by the policy that the YAML file names.
+# Networks of both, by the policy that the YAML file names.
 NETWORKS = {
     "PairPolicy": (
         _plain("policy_kwargs.width", IntDistribution(32, 128, step=32), "size of every embedding"),
@@ -151,10 +159,10 @@ def find_space(algo: str, block: Mapping[str, Any]) -> tuple[Dimension, ...]:
     """
     if algo == "dqn":
         return DQN
-    if algo != "maskable_dqn":
+    if algo not in ("maskable_dqn", "branching_dqn"):
         raise SettingsError(
-            f"--algo {algo}: no search space is written for it. Search dqn or maskable_dqn, or write one in "
-            "training/search/spaces.py."
+            f"--algo {algo}: no search space is written for it. Search dqn, maskable_dqn or branching_dqn, or write "
+            "one in training/search/spaces.py."
         )
     policy = str(block.get("policy", "")).rpartition(".")[2]
     if policy not in NETWORKS:
@@ -259,5 +267,13 @@ def _constructor_default(algo: str, block: Mapping[str, Any], path: str) -> Any:
         owner = owner.policy_aliases.get(str(block.get("policy", "")).rpartition(".")[2])
     if owner is None:
         return None
-    parameter = inspect.signature(owner.__init__).parameters.get(key)
-    return None if parameter is None or parameter.default is inspect.Parameter.empty else parameter.default
+    for cls in owner.__mro__:  # what a constructor forwards as **kwargs is its base's
+        parameter = inspect.signature(cls.__init__).parameters.get(key)
+        if parameter is not None:
+            default = parameter.default
+            break
+    else:
+        return None
+    if isinstance(default, type):
+        return f"{default.__module__}.{default.__qualname__}"  # as a YAML file names it
+    return None if default is inspect.Parameter.empty else default

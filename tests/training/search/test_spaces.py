@@ -53,7 +53,7 @@ READ = {
     "exploration_final_eps": lambda model: model.exploration_schedule(0.0),
     "exploration_fraction": lambda model: model.exploration_fraction,
     "double_q": lambda model: model.double_q,
-    "prioritized": lambda model: "Prioritized" in type(model.replay_buffer).__name__,
+    "replay_buffer_class": lambda model: f"agents.replay.{type(model.replay_buffer).__name__}",
     "policy_kwargs.dueling": lambda model: model.q_net.dueling,
     "policy_kwargs.width": lambda model: model.q_net.width,
     "policy_kwargs.mixing_layers": lambda model: len(model.q_net.mixing),
@@ -110,10 +110,11 @@ def test_sampled_exploration_is_not_overruled_by_the_files_callback():
     assert spaces.merge(block, {"gamma": 0.9})["callback"] == block["callback"]
 
 
-def test_the_search_begins_with_the_shipped_settings():
-    _, block = read_block(find_config("v2", "maskable_dqn"), "Dispatch-v0")
-    space = spaces.find_space("maskable_dqn", block)
-    params = spaces.default_params("maskable_dqn", block, space)
+@pytest.mark.parametrize("algo", ["maskable_dqn", "branching_dqn"])
+def test_the_search_begins_with_the_shipped_settings(algo):
+    _, block = read_block(find_config("v2", algo), "Dispatch-v0")
+    space = spaces.find_space(algo, block)
+    params = spaces.default_params(algo, block, space)
     settings = spaces.to_settings(params, space)
     assert settings["learning_rate"] == block["learning_rate"]
     assert settings["gamma"] == pytest.approx(block["gamma"])
