@@ -14,7 +14,7 @@ from envs.batch import DispatchBatch
 from envs.days.day import Day
 from envs.days.scenario import Scenario
 from envs.days.stream import DayStream
-from envs.render import render_text
+from envs.render import render_map, render_text
 
 
 class DispatchEnv(gym.Env[Any, Any]):
@@ -40,7 +40,7 @@ class DispatchEnv(gym.Env[Any, Any]):
     days, day_list, in_order
         Which days ``reset`` plays; see ``DayStream``. By default it draws from the training days.
     render_mode
-        ``"human"`` prints a text view after every step, ``"ansi"`` returns it from ``render``.
+        ``"human"`` prints a text view after every step, ``"ansi"`` returns it from ``render``, ``"rgb_array"`` a map.
     **overrides
         Any other setting of the scenario, by name: ``load=2.0``, ``plan_improvement=False``, ...
 
@@ -49,7 +49,7 @@ class DispatchEnv(gym.Env[Any, Any]):
     end of a day also ``kpis``.
     """
 
-    metadata = {"render_modes": ["human", "ansi"], "render_fps": 4}  # noqa: RUF012 - Gymnasium's own convention
+    metadata = {"render_modes": ["human", "ansi", "rgb_array"], "render_fps": 4}  # noqa: RUF012 - Gymnasium's own convention
 
     def __init__(
         self,
@@ -101,12 +101,14 @@ class DispatchEnv(gym.Env[Any, Any]):
         """Which actions are feasible, shape (N * M + 1,): sb3-contrib's convention."""
         return self.batch.observation["action_mask"][0].astype(bool)
 
-    def render(self) -> str | None:  # type: ignore[override]
+    def render(self) -> str | npt.NDArray[np.uint8] | None:  # type: ignore[override]
         if self.render_mode is None:
             gym.logger.warn(
                 "render() without a render_mode does nothing; make the environment with render_mode='human'."
             )
             return None
+        if self.render_mode == "rgb_array":
+            return render_map(self.batch.world, 0, self.batch.day_of(0))
         text = render_text(self.batch.world, 0, self.batch.day_of(0))
         if self.render_mode == "human":
             print(text)

@@ -88,6 +88,18 @@ def test_text_view_shows_drivers_and_bookings(capsys):
     assert "d4" in text and "priority" in text
 
 
+def test_map_shows_each_place_within_its_frame_and_changes_with_the_day():
+    env = gym.make("Dispatch-v0", render_mode="rgb_array")
+    env.reset(options={"day": 4})
+    before = env.render()
+    env.step(1)
+    after = env.render()
+    assert before.shape == after.shape == (480, 640, 3) and before.dtype == np.uint8
+    assert (before != after).any()
+    # The first driver starts in the middle of the square: the middle of the frame is not white.
+    assert (before[200:280, 280:360] < 200).any()
+
+
 def test_last_step_terminates_and_reports_kpis():
     env = DispatchEnv()
     env.reset(seed=0)

@@ -1,0 +1,71 @@
+"""
+Lays shipped agents out as rl-zoo3's tools expect a run: ``python -m studies.as_run v2-short-shift``.
+
+Each ``trained-agents/NAME-seed<n>`` becomes ``logs/shipped/NAME/<algo>/<env>_<n>``, so that they are found by
+
+    python -m rl_zoo3.enjoy --algo maskable_dqn --env Dispatch-v0 -f logs/shipped/v2-short-shift --exp-id 1
+    python -m rl_zoo3.record_video ...  push_to_hub ...
+
+Runs of ``train.py`` are in that layout already: ``-f logs/<reward>``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+import yaml
+
+from studies.jobs import ROOT
+
+TRAINED_AGENTS = ROOT / "trained-agents"
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="+", help="such as v2-short-shift, or v2-short-shift-seed1 for one seed alone")
+    parser.add_argument("-f", "--log-folder", type=Path, default=ROOT / "logs/shipped", help="default: logs/shipped")
+    args = parser.parse_args(argv)
+    for name in args.names:
+        found = shipped(name)
+        if not found:
+            known = ", ".join(sorted({path.name.rpartition("-seed")[0] for path in TRAINED_AGENTS.glob("*-seed*")}))
+            print(f"studies.as_run: no shipped agent is called '{name}'. There are: {known}.", file=sys.stderr)
+            return 2
+        for agent in found:
+            print(lay_out(agent, args.log_folder))
+    return 0
+
+
+def shipped(name: str) -> list[Path]:
+    """The folders of this agent, one for each training seed."""
+    alone = [TRAINED_AGENTS / name] if (TRAINED_AGENTS / name).is_dir() else []
+    return alone or sorted(TRAINED_AGENTS.glob(f"{name}-seed*"))
+
+
+def lay_out(agent: Path, log_folder: Path) -> Path:
+    """
+    Copy the model and write rl-zoo3's ``config.yml`` and ``args.yml`` beside it, from ``resolved.yml``.
+
+    Returns
+    -------
+    The run folder; the training seed is its number.
+    """
+    (resolved,) = agent.glob("*/resolved.yml")
+    settings = yaml.safe_load(resolved.read_text())
+    env, name = resolved.parent.name, agent.name.rpartition("-seed")[0]
+    run = log_folder / name / settings["algo"] / f"{env}_{settings['seed']}"
+    (run / env).mkdir(parents=True, exist_ok=True)
+    shutil.copy(agent / f"{env}.zip", run)
+    shutil.copy(resolved, run / env)
+    (run / env / "config.yml").write_text(yaml.safe_dump(settings["hyperparams"]))
+    args = {key: settings[key] for key in ("algo", "env", "seed", "n_timesteps", "reward")}
+    args["env_kwargs"] = settings.get("env_kwargs") or None
+    (run / env / "args.yml").write_text(yaml.safe_dump(args))
+    return run
+
+
+if __name__ == "__main__":
+    sys.exit(main())
