@@ -11,6 +11,27 @@ from baselines.rules import RULES
 from checked import SettingsError, nearest
 
 RULE_NAMES = tuple(rule.name for rule in RULES)
+_of_others: dict[str, type[Policy]] = {}
+
+
+def register_rule(rule: type[Policy]) -> type[Policy]:
+    """
+    Let ``--policies`` and ``--compare-baseline`` find a rule of another package (``--gym-packages``).
+
+    Raises
+    ------
+    ValueError
+        When a rule or re-planner of ours has its name.
+    """
+    if rule.name in {known.name for known in (*RULES, *REPLANNERS)}:
+        raise SettingsError(f"a rule is called '{rule.name}' already. Give {rule.__qualname__} another name.")
+    _of_others[rule.name] = rule
+    return rule
+
+
+def rules_and_replanners() -> list[type[Policy]]:
+    """All that can be named; those of others stand after our rules."""
+    return [*RULES, *_of_others.values(), *REPLANNERS]
 
 
 def rule_class(name: str) -> type[Policy]:
@@ -22,7 +43,7 @@ def rule_class(name: str) -> type[Policy]:
     ValueError
         For an unknown name, naming the nearest known one.
     """
-    known = {rule.name: rule for rule in (*RULES, *REPLANNERS)}
+    known = {rule.name: rule for rule in rules_and_replanners()}
     if name in known:
         return known[name]
     raise SettingsError(f"unknown policy '{name}'. {nearest(name, known)}")
@@ -50,7 +71,7 @@ def make_rules(
     """
     tuned = tuned or {}
     of_replanners = next((tuned[rule.name] for rule in REPLANNERS if rule.name in tuned), {})
-    classes = [rule_class(name) for name in names] if names is not None else list(RULES)
+    classes = [rule_class(name) for name in names] if names is not None else [*RULES, *_of_others.values()]
     rules: list[Policy] = []
     for rule in classes:
         if rule.needs_reward and not has_reward:
@@ -69,7 +90,7 @@ def make_rules(
 def describe() -> str:
     """Each rule and re-planner with what it sees and does, within 120 characters a line."""
     lines = []
-    for rule in (*RULES, *REPLANNERS):
+    for rule in rules_and_replanners():
         sees = "sees the backlog" if rule.sees_backlog else "sees the slots only"
         traits = [sees, *(["needs a reward"] if rule.needs_reward else [])]
         traits += ["tuned"] if issubclass(rule, TunableRule) else []
