@@ -3,10 +3,12 @@ Lays shipped agents out as rl-zoo3's tools expect a run: ``python -m studies.as_
 
 Each ``trained-agents/NAME-seed<n>`` becomes ``logs/shipped/NAME/<algo>/<env>_<n>``, so that they are found by
 
-    python -m rl_zoo3.enjoy --algo maskable_dqn --env Dispatch-v0 -f logs/shipped/v2-short-shift --exp-id 1
+    python -m rl_zoo3.enjoy --algo branching_dqn --env Dispatch-v0 -f logs/shipped/v2-short-shift --exp-id 1
     python -m rl_zoo3.record_video ...  push_to_hub ...
 
-Runs of ``train.py`` are in that layout already: ``-f logs/<reward>``.
+Runs of ``train.py`` are in that layout already: ``-f logs/<reward>``. A name with a slash is a repository that
+``rl_zoo3.push_to_hub`` made, ``ORGANIZATION/branching_dqn-Dispatch-v0``; rl-zoo3's own ``load_from_hub`` knows no
+algorithm but its own.
 """
 
 from __future__ import annotations
@@ -25,10 +27,13 @@ TRAINED_AGENTS = ROOT / "trained-agents"
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="+", help="such as v2-short-shift, or v2-short-shift-seed1 for one seed alone")
+    parser.add_argument("names", nargs="+", help="v2-short-shift, v2-short-shift-seed1 for one seed, or ORG/REPOSITORY")
     parser.add_argument("-f", "--log-folder", type=Path, default=ROOT / "logs/shipped", help="default: logs/shipped")
     args = parser.parse_args(argv)
     for name in args.names:
+        if "/" in name:
+            print(from_hub(name, args.log_folder))
+            continue
         found = shipped(name)
         if not found:
             known = ", ".join(sorted({path.name.rpartition("-seed")[0] for path in TRAINED_AGENTS.glob("*-seed*")}))
@@ -64,6 +69,21 @@ def lay_out(agent: Path, log_folder: Path) -> Path:
     args = {key: settings[key] for key in ("algo", "env", "seed", "n_timesteps", "reward")}
     args["env_kwargs"] = settings.get("env_kwargs") or None
     (run / env / "args.yml").write_text(yaml.safe_dump(args))
+    return run
+
+
+def from_hub(repository: str, log_folder: Path) -> Path:
+    """Fetch what ``rl_zoo3.push_to_hub`` left at Hugging Face, and lay it out alike."""
+    from huggingface_hub import snapshot_download
+
+    files = Path(snapshot_download(repository))
+    args = yaml.safe_load((files / "args.yml").read_text())
+    algo, env = args["algo"], args["env"]
+    run = log_folder / repository.partition("/")[0] / algo / f"{env}_{args['seed']}"
+    (run / env).mkdir(parents=True, exist_ok=True)
+    shutil.copy(files / f"{algo}-{env}.zip", run / f"{env}.zip")
+    for name in ("args.yml", "config.yml"):
+        shutil.copy(files / name, run / env)
     return run
 
 

@@ -25,7 +25,7 @@ NEXT = """
 # the five agents that were trained for longer, as one; and the rules
 {python} evaluate.py --model v2-short-shift --also-ensemble --compare-baseline
 # one of their shifts as a film
-{python} -m studies.as_run v2-short-shift && {python} -m rl_zoo3.record_video --algo maskable_dqn \\
+{python} -m studies.as_run v2-short-shift && {python} -m rl_zoo3.record_video --algo branching_dqn \\
   --env Dispatch-v0 -f logs/shipped/v2-short-shift --exp-id 1 -n 24
 # the whole training, some minutes of one core
 {python} train.py --reward v2 -P

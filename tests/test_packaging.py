@@ -19,7 +19,7 @@ TEXT = (ROOT / "pyproject.toml").read_text()
 PYPROJECT = tomllib.loads(TEXT)
 PROJECT, SETUPTOOLS = PYPROJECT["project"], PYPROJECT["tool"]["setuptools"]
 # Packages that come with a pinned one, which needs their very version.
-COMES_WITH = {"llvmlite": "numba", "sqlalchemy": "optuna"}
+COMES_WITH = {"llvmlite": "numba", "sqlalchemy": "optuna", "huggingface_hub": "rl_zoo3"}
 
 
 def tracked(*patterns: str) -> list[Path]:

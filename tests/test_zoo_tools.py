@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +16,7 @@ import yaml
 from huggingface_sb3 import EnvironmentName
 from rl_zoo3.utils import get_model_path, get_saved_hyperparams
 
+from agents.branching_dqn import BranchingDQN
 from studies import as_run
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,7 +53,7 @@ def test_an_agent_that_is_not_shipped_is_told(capsys):
 
 
 def test_enjoy_plays_a_shipped_agent(shipped):
-    which = ("--algo", "maskable_dqn", "--env", "Dispatch-v0", "-f", str(shipped), "--exp-id", "1")
+    which = ("--algo", "branching_dqn", "--env", "Dispatch-v0", "-f", str(shipped), "--exp-id", "1")
     shown = zoo("enjoy", *which, "-n", "24", "--env-kwargs", "days:(2000000,2000001)")
     assert "08:05" in shown and "carries" in shown  # the text view, tick by tick
     # The best tuned rule earns about 1550 a shift, and a day of nothing but lost patients -900.
@@ -59,10 +62,40 @@ def test_enjoy_plays_a_shipped_agent(shipped):
 
 
 def test_record_video_films_a_shipped_agent(shipped, tmp_path):
-    which = ("--algo", "maskable_dqn", "--env", "Dispatch-v0", "-f", str(shipped), "--exp-id", "1")
+    which = ("--algo", "branching_dqn", "--env", "Dispatch-v0", "-f", str(shipped), "--exp-id", "1")
     zoo("record_video", *which, "-n", "3", "-o", str(tmp_path))
     (film,) = tmp_path.glob("*.mp4")
     assert film.stat().st_size > 1000
+
+
+def test_a_pushed_agent_comes_back_from_the_hub(shipped, tmp_path, monkeypatch):
+    hub = tmp_path / "hub"
+
+    class Api:
+        def create_repo(self, **_):
+            return "https://huggingface.co/somebody/ours"
+
+        def snapshot_download(self, local_dir, **_):
+            local_dir.mkdir(parents=True)
+
+        def upload_folder(self, folder_path, **_):
+            shutil.copytree(folder_path, hub)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.HfApi", Api)
+    which = ["--algo", "branching_dqn", "--env", "Dispatch-v0", "-f", str(shipped), "--exp-id", "1", "--no-render"]
+    monkeypatch.setattr("sys.argv", ["push_to_hub", *which, "-orga", "somebody"])
+    runpy.run_module("rl_zoo3.push_to_hub", run_name="__main__")
+    card = (hub / "README.md").read_text()
+    assert "Dispatch-v0" in card and "mean_reward" in card
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda repository: hub)
+    assert as_run.main(["somebody/branching_dqn-Dispatch-v0", "-f", str(tmp_path / "logs")]) == 0
+    _, path, folder = get_model_path(
+        1, str(tmp_path / "logs/somebody"), "branching_dqn", EnvironmentName("Dispatch-v0")
+    )
+    assert BranchingDQN.load(path).policy_kwargs == {"pair_mixing": True}
+    assert get_saved_hyperparams(f"{folder}/Dispatch-v0")[0]["env_wrapper"] == "reward.RewardV2"
 
 
 def made_up_run(folder: Path, algo: str, first: float) -> None:
@@ -78,14 +111,14 @@ def made_up_run(folder: Path, algo: str, first: float) -> None:
 
 
 def test_plots_draw_what_our_runs_leave(tmp_path):
-    for algo, first in (("dqn", 100.0), ("maskable_dqn", 200.0)):
+    for algo, first in (("dqn", 100.0), ("branching_dqn", 200.0)):
         made_up_run(tmp_path, algo, first)
     zoo("plots.plot_train", "-a", "dqn", "-e", "Dispatch-v0", "-f", str(tmp_path))
     shown = zoo(
         "plots.all_plots",
         "-a",
         "dqn",
-        "maskable_dqn",
+        "branching_dqn",
         "-e",
         "Dispatch-v0",
         "-f",
@@ -93,6 +126,6 @@ def test_plots_draw_what_our_runs_leave(tmp_path):
         "-o",
         f"{tmp_path}/all",
     )
-    # last evaluation of dqn: 100 + (3, 4, 5), of maskable_dqn 200 + (3, 4, 5)
+    # last evaluation of dqn: 100 + (3, 4, 5), of branching_dqn 200 + (3, 4, 5)
     assert "104" in shown and "204" in shown
     zoo("plots.plot_from_file", "-i", f"{tmp_path}/all.pkl", "-latex", "-l", "stock", "masked")

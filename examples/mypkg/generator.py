@@ -24,10 +24,10 @@ def clinic_day(number: int) -> Day:
     random = np.random.default_rng(number)  # the same number, the same day
     bookings = []
     for k, hour in enumerate(np.sort(random.integers(8, 13, size=20))):
-        home = random.normal(CLINIC, 0.02)  # [deg] about 2 km
+        lat, lon = random.normal(CLINIC, 0.02).tolist()  # [deg] about 2 km
         latest = 60.0 * hour - 15.0
-        bookings.append(Booking(f"b{k}", latest - 120.0, latest - 30.0, latest, *home.tolist(), *CLINIC))
-    drivers = [Driver(f"d{n}", *CLINIC, shift_start_min=360.0, shift_end_min=840.0) for n in range(2)]
+        bookings.append(Booking(f"b{k}", latest - 120.0, latest - 30.0, latest, lat, lon, CLINIC[0], CLINIC[1]))
+    drivers = [Driver(f"d{n}", CLINIC[0], CLINIC[1], shift_start_min=360.0, shift_end_min=840.0) for n in range(2)]
     return Day(f"{number:03d}", tuple(bookings), tuple(drivers), TRAVEL, open_min=360.0, close_min=840.0)
 
 
