@@ -43,14 +43,14 @@ def algo_class(algo: str) -> type[Any]:
         from agents.maskable_dqn import MaskableDQN
 
         return MaskableDQN
-    from rl_zoo3.utils import ALGOS
-
-    if algo in ALGOS:  # of rl-zoo3, or of a package named with --gym-packages
-        return ALGOS[algo]
     if algo == "branching_dqn":
         from agents.branching_dqn import BranchingDQN
 
         return BranchingDQN
+    from rl_zoo3.utils import ALGOS
+
+    if algo in ALGOS:  # of rl-zoo3, or of a package named with --gym-packages
+        return ALGOS[algo]
     raise ModelError(
         f"unknown algorithm '{algo}'. Known: branching_dqn, a2c, dqn, maskable_dqn, maskable_ppo, ppo, qrdqn."
     )

@@ -128,4 +128,4 @@ def test_plots_draw_what_our_runs_leave(tmp_path):
     )
     # last evaluation of dqn: 100 + (3, 4, 5), of branching_dqn 200 + (3, 4, 5)
     assert "104" in shown and "204" in shown
-    zoo("plots.plot_from_file", "-i", f"{tmp_path}/all.pkl", "-latex", "-l", "stock", "masked")
+    zoo("plots.plot_from_file", "-i", f"{tmp_path}/all.pkl", "-l", "stock", "masked")
