@@ -255,14 +255,10 @@ def choose_rules(
     """The rules that play, notes about them, and the settings of those that have any."""
     if args.model and not args.compare_baseline and not args.policies:
         return [], [], {}
-    tuned = tuned_settings(
-        env_id,
-        reward,
-        scenario=scenario.name,
-        plan_improvement=scenario.rules.plan_improvement,
-        gives_back=scenario.rules.gives_back,
-        objective=objective,
-    )
+    try:
+        tuned = tuned_settings(env_id, reward, scenario, objective)
+    except (ValueError, OSError) as error:
+        raise SetupError(f"--reward {reward}: {error}") from error
     try:
         rules = make_rules(
             args.policies,

@@ -94,14 +94,7 @@ def fleets_of(folders: Sequence[str], num_cases: int) -> npt.NDArray[np.int64]:
 
 def rule_of(policy: str, scenario: Scenario) -> Any:
     """The rule or re-planner of that name, with what was tuned for the cost of real days."""
-    tuned = tuned_settings(
-        "DispatchDay-v0",
-        REWARD,
-        scenario="paratransit",
-        plan_improvement=scenario.rules.plan_improvement,
-        gives_back=scenario.rules.gives_back,
-        objective="cost",
-    )
+    tuned = tuned_settings("DispatchDay-v0", REWARD, scenario, "cost")
     return make_rules([policy], tuned, judged_by="cost", replan_ms=YARDSTICK_MS)[0]
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from baselines import RULES, rule_class
 from baselines.policy import TunableRule
 from baselines.replanners import Replanner
-from baselines.tuned import TUNED_PATH, Entry, read_tuned, write_tuned
+from baselines.tuned import TUNED_PATH, Entry, read_tuned, shipped_name, weights_fingerprint, write_tuned
 from envs.kpis import KPI_NAMES, episode_kpis
 from evaluation.comparison import OBJECTIVES
 from evaluation.runner import Arena
@@ -160,10 +160,11 @@ def tune(args: argparse.Namespace, argv: list[str] | None = None) -> Entry:
     replay = Replay(arena, cases)
     entry = Entry(
         env_id=args.env,
-        scenario=scenario.name,
+        scenario=shipped_name(scenario),
         plan_improvement=scenario.rules.plan_improvement,
         gives_back=scenario.rules.gives_back,
         reward=Path(args.reward).stem,
+        reward_weights=weights_fingerprint(args.reward),
         objective=objective,
         days=days,
     )

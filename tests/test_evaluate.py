@@ -21,6 +21,7 @@ from baselines import tuned_settings
 from baselines.registry import untuned
 from baselines.replanners import ReplanSearch, ReplanVroom
 from baselines.rules import MatchingWithPrices
+from envs.days.scenario import Scenario
 from evaluate import main
 from evaluation.players import normalizes_observations
 from evaluation.runs import TRAINED_AGENTS, by_name, find_run
@@ -254,7 +255,7 @@ RULE = "best_immediate_reward"
 @pytest.mark.parametrize("is_in_a_run_folder", [True, False])
 def test_a_model_sees_the_prices_that_it_was_trained_with(tmp_path, is_in_a_run_folder):
     """Before training, the pair network chooses as the rule of its prices, whatever the evaluation shows others."""
-    tuned = tuned_settings("Dispatch-v0", "v2", scenario="short_shift", plan_improvement=False)
+    tuned = tuned_settings("Dispatch-v0", "v2", Scenario.load("short_shift"))
     path = tmp_path / "Dispatch-v0_1"
     if is_in_a_run_folder:
         (path / "Dispatch-v0").mkdir(parents=True)

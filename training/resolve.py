@@ -243,10 +243,8 @@ def _tuned(
     return tuned_settings(
         env_id,
         str(reward_of_wrapper(env_wrapper)[0]),
-        scenario=scenario.name,
-        plan_improvement=scenario.rules.plan_improvement,
-        gives_back=scenario.rules.gives_back,
-        objective=usual_objective(scenario, from_files=from_files),
+        scenario,
+        usual_objective(scenario, from_files=from_files),
     )
 
 

@@ -18,6 +18,7 @@ from agents.maskable_dqn import MaskableDQN
 from baselines import tuned_settings
 from checked import SettingsError
 from envs import DispatchEnv
+from envs.days.scenario import Scenario
 from tests.training.tiny import DECISIONS, metrics_of, monitor_returns, run, write_config
 from training.environments import Environments
 from training.recipe import Recipe, check_buffer
@@ -312,7 +313,7 @@ def test_teacher_without_settings_gets_those_tuned_for_environment_and_reward(tm
     )
     folder = run(tmp_path, "--reward", "v1", config=config, algo="branching_dqn")
     teacher = yaml.safe_load((folder / "Dispatch-v0/resolved.yml").read_text())["hyperparams"]["teacher"]
-    tuned = tuned_settings("Dispatch-v0", "v1", scenario="short_shift", plan_improvement=False)
+    tuned = tuned_settings("Dispatch-v0", "v1", Scenario.load("short_shift"))
     assert teacher["settings"] == tuned["best_reward_with_prices"]
 
 
@@ -327,7 +328,7 @@ def test_prices_named_after_a_rule_become_the_numbers_tuned_for_it(tmp_path):
     )
     folder = run(tmp_path, "--reward", "v1", config=config, algo="branching_dqn")
     wrapper = yaml.safe_load((folder / "Dispatch-v0/resolved.yml").read_text())["hyperparams"]["env_wrapper"]
-    tuned = tuned_settings("Dispatch-v0", "v1", scenario="short_shift", plan_improvement=False)
+    tuned = tuned_settings("Dispatch-v0", "v1", Scenario.load("short_shift"))
     assert wrapper == {"reward.RewardV1": {"prices": tuned["best_reward_with_prices"]}}  # --reward keeps the prices
     assert MaskableDQN.load(folder / "Dispatch-v0.zip").prices == tuned["best_reward_with_prices"]
 

@@ -12,6 +12,7 @@ import custom_envs  # noqa: F401
 import train
 from baselines import tuned_settings
 from checked import SettingsError
+from envs.days.scenario import Scenario
 from tests.training.tiny import TINY_DQN, write_config
 from training.blocks import check_algo, check_hyperparams, find_config, known_keys, read_block
 from training.metrics import write_yaml
@@ -177,9 +178,8 @@ def test_real_days_have_settings_of_their_own():
     check_hyperparams(block, "branching_dqn", name)
     prices = prices_of_wrapper(block["env_wrapper"])
     assert prices == block["teacher"]["rule"]
-    settings = tuned_settings(
-        "DispatchDay-v0", "paratransit", scenario="paratransit", plan_improvement=False, objective="cost"
-    )[prices]
+    scenario = Scenario.load("paratransit", plan_improvement=False)
+    settings = tuned_settings("DispatchDay-v0", "reward/paratransit.yml", scenario, "cost")[prices]
     assert block["horizon_min"] == pytest.approx(
         settings["horizon_min"], abs=0.1
     )  # beyond, pairs are shown as the worst

@@ -95,10 +95,7 @@ def rewards_of_best_rule(env_id: str, scenario: Any, reward: str, cases: Sequenc
     """The rule, tuned where it can be, with the largest mean reward on these days, and what it earned on each."""
     from baselines import make_rules, tuned_settings
 
-    rules = scenario.rules
-    tuned = tuned_settings(
-        env_id, reward, scenario=scenario.name, plan_improvement=rules.plan_improvement, gives_back=rules.gives_back
-    )
+    tuned = tuned_settings(env_id, reward, scenario)
     arena = Arena(scenario, reward, num_rows_for(cases))
     policies: list[Any] = list(make_rules(None, tuned, has_reward=True))
     played = [play(policy, cases, scenario, reward, measure_latency=False, arena=arena) for policy in policies]
