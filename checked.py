@@ -16,8 +16,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar
 
-_CLOCK = re.compile(r"(\d{1,2}):([0-5]\d)(?::([0-5]\d))?")
+_CLOCK = re.compile(r"(\d{1,2})(?::([0-5]\d)(?::([0-5]\d)(?:\.0+)?)?|[hH]([0-5]\d)?)")
+_TWELVE = re.compile(r"(\d{1,2})(?::([0-5]\d)(?::([0-5]\d))?)?\s*([aApP])\.?[mM]\.?")
 _NUMBER_AS_TEXT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")  # PyYAML wants a point and a sign in it
+SHOWN_DIGITS = 5  # of a number in a message; a telephone number has more
 T = TypeVar("T")
 
 
@@ -63,28 +65,52 @@ def check_numbers(where: str, value: Any) -> None:
     for number in value if isinstance(value, (list, tuple)) else [value]:
         if isinstance(number, bool) or not isinstance(number, (int, float)):
             hint = " YAML reads 1e-4 as text: write 1.0e-4." if is_number_as_text(number) else ""
-            raise SettingsError(f"{where}: expected a number, came {number!r}.{hint}")
+            came = (
+                described(number)
+                if isinstance(number, str)
+                else f"{number}"
+                if number in (True, False, None)
+                else (f"a {type(number).__name__}")
+            )
+            raise SettingsError(f"{where}: expected a number, came {came}.{hint}")
+
+
+def described(text: str) -> str:
+    """What kind of thing stands in a cell; short numbers and clock times are repeated, nothing else is."""
+    text = text.strip()
+    if not text:
+        return "an empty cell"
+    digits = sum(character.isdigit() for character in text)
+    if re.fullmatch(r"[-+]?\d*[.,]?\d*([eE][-+]?\d+)?", text) and digits:
+        return text if digits <= SHOWN_DIGITS else f"a number of {digits} digits"
+    if re.fullmatch(r"\d{1,2}[:.hH]\d{2}([:.]\d{2})?", text):
+        return text
+    return f"text of {len(text)} character{'s' if len(text) > 1 else ''}"
 
 
 def minutes_of(text: str) -> float:
     """
-    Minutes since midnight of ``555``, ``555.5``, ``9:15``, ``09:15:30`` or ``25:10``.
+    Minutes since midnight of ``555``, ``555.5``, ``9:15``, ``09:15:30``, ``9h15``, ``9:15 am`` or ``25:10``.
 
     Raises
     ------
     SettingsError
-        Saying what was expected and what came.
+        Saying what was expected and what kind of thing came.
     """
-    clock = _CLOCK.fullmatch(text.strip())
+    text = text.strip()
+    twelve = _TWELVE.fullmatch(text)
+    if twelve and 1 <= int(twelve[1]) <= 12:
+        hours = int(twelve[1]) % 12 + (12 if twelve[4] in "pP" else 0)
+        return hours * 60.0 + int(twelve[2] or 0) + int(twelve[3] or 0) / 60.0
+    clock = _CLOCK.fullmatch(text)
     if clock:
-        hours, minutes, seconds = (int(part or 0) for part in clock.groups())
-        return hours * 60.0 + minutes + seconds / 60.0
+        return int(clock[1]) * 60.0 + int(clock[2] or clock[4] or 0) + int(clock[3] or 0) / 60.0
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not math.isfinite(value):
-        raise SettingsError(f'expected minutes since midnight or "HH:MM", came {text!r}')
+    if not math.isfinite(value) or "_" in text:
+        raise SettingsError(f'expected minutes since midnight or "HH:MM", came {described(text)}')
     return value
 
 

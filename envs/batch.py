@@ -134,7 +134,8 @@ class DispatchBatch:
                 f"Pass --num-drivers {day.num_drivers} (the pair network needs no retraining)."
             )
         self._make_room(day.num_bookings, day.travel.has_matrix)
-        write_day(self.world, b, day, self._center)
+        # A generated day lies around the scenario's centre; of any other town nobody but its fleet knows the middle.
+        write_day(self.world, b, day, self._center if day.day_number >= 0 else day.fleet_center())
         start_day(self.world, b, self._rates, np.uint64(day.key))
         self.days[b] = day
 

@@ -62,8 +62,7 @@ class Simulator:
             has_matrix=any(day.travel.has_matrix for day in self.days),
         )
         for b, day in enumerate(self.days):
-            center = (day.drivers[0].start_lat, day.drivers[0].start_lon)
-            write_day(self.world, b, day, center)
+            write_day(self.world, b, day, day.fleet_center())
             start_day(self.world, b, rates, np.uint64(day.key))
 
     def assign(self, driver_id: str, booking_id: str, position: int | None = None, row: int = 0) -> Outcome:

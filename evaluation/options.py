@@ -72,6 +72,11 @@ def build_parser() -> argparse.ArgumentParser:
     days.add_argument("--seed", type=int, default=2_000_000, help="number of the first day")
     days.add_argument("--days-from", nargs="+", metavar="FOLDER", help="days from files instead")
     days.add_argument("--days", metavar="RANGES", help="service days of --days-from, such as 60-89 (default: all)")
+    days.add_argument(
+        "--columns",
+        metavar="NAMES",
+        help="what columns and values are called in the files of --days-from: fr, de, it or a YAML file",
+    )
     out = parser.add_argument_group("how it is judged")
     out.add_argument(
         "--objective",

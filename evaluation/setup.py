@@ -13,7 +13,7 @@ import yaml
 
 import envs  # noqa: F401 - registers the ids
 from checked import SettingsError, nearest
-from envs.days.files import read_days
+from envs.days.files import Names, read_days
 from envs.days.scenario import Scenario
 from evaluation.runner import Arena, Case, num_rows_for
 from reward import RewardWrapper
@@ -130,7 +130,7 @@ def service_day(label: str) -> int | None:
 def make_cases(args: argparse.Namespace, scenario: Scenario) -> list[Case]:
     """The days that the command line names."""
     if args.days_from:
-        cases = cases_from_folders(args.days_from, args.days, scenario)
+        cases = cases_from_folders(args.days_from, args.days, scenario, args.columns)
     else:
         cases = generated_cases(args.seed, args.episodes, scenario)
     check_sizes(cases, scenario)
@@ -148,11 +148,14 @@ def generated_cases(first: int, count: int, scenario: Scenario) -> list[Case]:
     return [Case(day, str(day), str(day)) for day in range(first, first + count)]
 
 
-def cases_from_folders(folders: Sequence[str], days: str | None, scenario: Scenario) -> list[Case]:
+def cases_from_folders(
+    folders: Sequence[str], days: str | None, scenario: Scenario, columns: str | None = None
+) -> list[Case]:
     """
     The days of folders with pairs of bookings and fleet files.
 
     Several folders hold the same service days with other fleets or announcement times: these are one cluster.
+    ``columns`` names what columns and values are called in them (`envs.days.files.Names`).
 
     Raises
     ------
@@ -166,7 +169,7 @@ def cases_from_folders(folders: Sequence[str], days: str | None, scenario: Scena
         if not Path(folder).is_dir():
             raise SetupError(f"--days-from {folder}: there is no such folder.")
         try:
-            found = read_days(folder, default_travel=scenario.travel)
+            found = read_days(folder, names=None if columns is None else Names.read(columns))
         except (ValueError, OSError) as error:
             raise SetupError(f"--days-from {folder}: {error}") from error
         numbered = [(service_day(day.label), day) for day in found]

@@ -46,7 +46,7 @@ def test_a_section_becomes_its_dataclass():
         ({"opens_min": "noon"}, "file: opens_min: expected minutes since midnight"),
         (
             {"opens_min": 0, "inner": {"share": "1e-4"}},
-            "file: inner: share: expected a number, came '1e-4'. YAML",
+            "file: inner: share: expected a number, came 1e-4. YAML",
         ),
         ({"opens_min": 0, "inner": 3}, "file: inner: expected keys and values, came 3"),
         ({"opens_min": 0, "most": 2.5}, "file: most: expected a whole number, came 2.5"),

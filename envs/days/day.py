@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from envs.days.bounds import FIRST_RELEASE_MIN, MAX_SERVICE_MIN, check_between, check_time, shown
 from envs.days.travel import FloatArray, Travel
 from envs.world.draws import stable_key
 from envs.world.records import Leg
@@ -116,7 +117,8 @@ class Day:
             raise ValueError(f"{where}: no bookings. Expected at least one; leave empty days out.")
         if not self.drivers:
             raise ValueError(f"{where}: no drivers. Expected at least one row in the fleet.")
-        _check_times(where, open_min=self.open_min, close_min=self.close_min)
+        check_time(where, "open_min", self.open_min)
+        check_time(where, "close_min", self.close_min)
         if self.close_min <= self.open_min:
             raise ValueError(f"{where}: close_min ({self.close_min:g}) is not after open_min ({self.open_min:g}).")
         for kind, members in (("booking", self.bookings), ("driver", self.drivers)):
@@ -157,6 +159,11 @@ class Day:
         pickups = np.array([(booking.pickup_lat, booking.pickup_lon) for booking in self.bookings])
         dropoffs = np.array([(booking.dropoff_lat, booking.dropoff_lon) for booking in self.bookings])
         return starts, pickups, dropoffs
+
+    def fleet_center(self) -> tuple[float, float]:
+        """Middle [deg lat, deg lon] of the places where drivers start, each counted once."""
+        lat, lon = np.unique(self.places()[0], axis=0).mean(axis=0)
+        return float(lat), float(lon)
 
     def unservable(self, max_lateness_min: float) -> list[str]:
         """
@@ -246,12 +253,6 @@ def _finite_or_none(value: float) -> float | None:
 # --- checks ----------------------------------------------------------------------------------------------------------
 
 
-def _check_times(where: str, **times: float) -> None:
-    for name, value in times.items():
-        if not math.isfinite(value):
-            raise ValueError(f"{where}: {name} ({value}) is not a finite number of minutes since midnight.")
-
-
 def _check_ids(where: str, kind: str, ids: list[str]) -> None:
     seen: set[str] = set()
     for member_id in ids:
@@ -265,20 +266,18 @@ def _check_ids(where: str, kind: str, ids: list[str]) -> None:
 def _check_place(where: str, name: str, lat: float, lon: float) -> None:
     # Written so that nan fails too
     if not -90.0 <= lat <= 90.0:
-        raise ValueError(f"{where}: {name}_lat ({lat}) is off the globe; expected degrees in [-90, 90].")
+        raise ValueError(f"{where}: {name}_lat ({shown(lat)}) is off the globe; expected degrees in [-90, 90].")
     if not -180.0 <= lon <= 180.0:
-        raise ValueError(f"{where}: {name}_lon ({lon}) is off the globe; expected degrees in [-180, 180].")
+        raise ValueError(f"{where}: {name}_lon ({shown(lon)}) is off the globe; expected degrees in [-180, 180].")
 
 
 def check_booking(where: str, booking: Booking) -> None:
-    _check_times(
-        where,
-        release_min=booking.release_min,
-        earliest_pickup_min=booking.earliest_pickup_min,
-        latest_pickup_min=booking.latest_pickup_min,
-    )
+    """Raise a ``ValueError`` that begins with ``where`` for what no booking of a day can be."""
+    check_time(where, "release_min", booking.release_min, first=FIRST_RELEASE_MIN)
+    check_time(where, "earliest_pickup_min", booking.earliest_pickup_min)
+    check_time(where, "latest_pickup_min", booking.latest_pickup_min)
     if booking.appointment_min is not None:
-        _check_times(where, appointment_min=booking.appointment_min)
+        check_time(where, "appointment_min", booking.appointment_min)
     if booking.latest_pickup_min < booking.earliest_pickup_min:
         raise ValueError(
             f"{where}: latest_pickup_min ({booking.latest_pickup_min:g}) is before "
@@ -293,19 +292,24 @@ def check_booking(where: str, booking: Booking) -> None:
     _check_place(where, "pickup", booking.pickup_lat, booking.pickup_lon)
     _check_place(where, "dropoff", booking.dropoff_lat, booking.dropoff_lon)
     if booking.priority not in (1, 2, 3, 4, 5):
-        raise ValueError(f"{where}: priority ({booking.priority}) is not a whole number from 1 to 5.")
+        raise ValueError(f"{where}: priority ({shown(booking.priority)}) is not a whole number from 1 to 5.")
     if not any(booking.leg is leg for leg in Leg):
         raise ValueError(f"{where}: leg ({booking.leg!r}) is unknown; expected Leg.OUTBOUND or Leg.RETURN.")
     if booking.is_wheelchair not in (False, True):
         raise ValueError(f"{where}: is_wheelchair ({booking.is_wheelchair!r}) is neither true nor false.")
     for name in ("pickup_service_min", "dropoff_service_min"):
-        value = getattr(booking, name)
-        if not (math.isfinite(value) and value >= 0):
-            raise ValueError(f"{where}: {name} ({value}) must be a finite number of minutes, at least 0.")
+        check_between(where, name, getattr(booking, name), 0.0, MAX_SERVICE_MIN, "minutes")
 
 
 def check_driver(where: str, driver: Driver) -> None:
-    _check_times(where, shift_start_min=driver.shift_start_min, shift_end_min=driver.shift_end_min)
+    """Raise a ``ValueError`` that begins with ``where`` for what no driver of a day can be."""
+    check_time(where, "shift_start_min", driver.shift_start_min)
+    check_time(where, "shift_end_min", driver.shift_end_min)
+    if driver.shift_start_min < 0.0:
+        raise ValueError(
+            f"{where}: shift_start_min ({driver.shift_start_min:g}) is on the evening before. Count the minutes from "
+            "that evening's midnight, for the bookings too: a shift from 22:00 to 06:00 is 1320 to 1800."
+        )
     if driver.shift_end_min <= driver.shift_start_min:
         raise ValueError(
             f"{where}: shift_end_min ({driver.shift_end_min:g}) is not after shift_start_min "
@@ -315,9 +319,15 @@ def check_driver(where: str, driver: Driver) -> None:
     if (driver.break_start_min is None) != (driver.break_end_min is None):
         raise ValueError(f"{where}: a break needs both break_start_min and break_end_min; only one is given.")
     if driver.break_start_min is not None and driver.break_end_min is not None:
-        _check_times(where, break_start_min=driver.break_start_min, break_end_min=driver.break_end_min)
+        check_time(where, "break_start_min", driver.break_start_min)
+        check_time(where, "break_end_min", driver.break_end_min)
         if driver.break_end_min < driver.break_start_min:
             raise ValueError(
                 f"{where}: break_end_min ({driver.break_end_min:g}) is before "
                 f"break_start_min ({driver.break_start_min:g})."
+            )
+        if not driver.shift_start_min <= driver.break_start_min <= driver.break_end_min <= driver.shift_end_min:
+            raise ValueError(
+                f"{where}: the break ({driver.break_start_min:g} to {driver.break_end_min:g}) lies outside of the "
+                f"shift ({driver.shift_start_min:g} to {driver.shift_end_min:g}). Correct it or leave it out."
             )

@@ -3,10 +3,15 @@ Days from files, and back: a bookings CSV, a fleet CSV or YAML, a travel YAML.
 
 Rules of reading
 ----------------
-- Times are minutes since midnight (``555``) or a clock (``9:15``, ``09:15:30``). A clock may run on past midnight:
-  ``25:10`` is 01:10 of the next day. A latest pickup, appointment, shift end or break that a clock puts 12 hours or
-  more *before* its beginning is read as next day's (``23:50`` to ``00:20``); anything less is an error, not a guess.
-- Columns may come in any order; the headers' case and blanks don't matter.
+- Times are minutes since midnight (``555``) or a clock (``9:15``, ``09:15:30``, ``9h15``, ``9:15 am``), with a date or
+  without (``2025-11-28 09:15``, ``28.11.2025 09:15``; the earliest date of the column is the service day). A clock may
+  run on past midnight: ``25:10`` is 01:10 of the next day. A latest pickup, appointment or shift end that a clock puts
+  12 hours or more *before* its beginning is read as next day's (``23:50`` to ``00:20``), a break that lies within the
+  shift only on the next day too; anything less is an error, not a guess.
+- A value that no day can hold (seconds, Unix times, a spreadsheet's fractions of a day, places a thousand kilometres
+  from the fleet) is an error that says what it looks like; see `envs.days.bounds`.
+- Columns may come in any order; the headers' case and blanks don't matter. Other names, in any language, are said in a
+  file of names (``Names``).
 - A column that nobody asked for (passenger names, addresses, phone numbers) is dropped unread, so it reaches no message
   and no log; unless its header looks like a misspelling of a known column that is missing.
 - An empty cell of an optional column means its default.
@@ -15,16 +20,17 @@ Rules of reading
 from __future__ import annotations
 
 import csv
-import difflib
-import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from checked import check_names, check_numbers, minutes_of, nearest
+from checked import check_names, check_numbers, described, nearest
+from envs.days import plain_yaml
+from envs.days.bounds import DAY_MIN, MAX_BOOKINGS, MAX_DRIVERS, MAX_REACH_KM
 from envs.days.day import (
     DEFAULT_PRIORITY,
     DEFAULT_SERVICE_MIN,
@@ -34,10 +40,12 @@ from envs.days.day import (
     check_booking,
     check_driver,
 )
-from envs.days.travel import HourlyTravel, MatrixTravel, PowerLawTravel, Travel
+from envs.days.tables import Row, Table, csv_rows, header, plain_name
+from envs.days.travel import HourlyTravel, MatrixTravel, PowerLawTravel, Travel, great_circle_km
 from envs.world.records import Leg
 
-_DAY_MIN = 1440.0
+load_yaml = plain_yaml.load
+_NAMES_DIR = Path(__file__).with_name("names")
 
 _BOOKING_REQUIRED = (
     "id",
@@ -79,140 +87,81 @@ _KINDS = {"regular": False, "emergency": True}
 _YES_NO = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
-# --- rows ----------------------------------------------------------------------------------------------------------
+# --- names ------------------------------------------------------------------------------------------------------------
 
 
-class Row:
-    """One row of a file: its cells as text, and where they stand for messages."""
+@dataclass(frozen=True)
+class Names:
+    """
+    What columns and values are called in somebody's files.
 
-    def __init__(self, where: str, cells: Mapping[str, str]) -> None:
-        self.where = where
-        self.cells = cells
+    Attributes
+    ----------
+    columns
+        Their header, in lower case with ``_`` for blanks, to our column.
+    values
+        Our column to what its values are called there, in lower case, to ours: ``{"mobility": {"rollstuhl":
+        "wheelchair"}}``.
+    """
 
-    def error(self, column: str, problem: str) -> ValueError:
-        return ValueError(f"{self.where}, column {column!r}: {problem}. Correct the cell.")
+    columns: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
-    def text(self, column: str) -> str:
-        return self.cells.get(column, "").strip()
+    @classmethod
+    def read(cls, path: str | Path) -> Names:
+        """
+        From a YAML file with the keys ``columns`` and ``values``, or by name from ``envs/days/names/``: fr, de, it.
 
-    def required(self, column: str) -> str:
-        text = self.text(column)
-        if not text:
-            raise self.error(column, "expected a value, came an empty cell")
-        return text
+        Raises
+        ------
+        ValueError
+            When the file has other keys, or names a column that there isn't.
+        """
+        shipped = _NAMES_DIR / f"{path}.yml"
+        content = load_yaml(shipped if shipped.is_file() else Path(path))
+        if not isinstance(content, Mapping):
+            raise ValueError(f"{path}: expected the keys columns and values, came {type(content).__name__}.")
+        check_names(str(path), described_keys(content), ("columns", "values"))
+        columns, values = content.get("columns") or {}, content.get("values") or {}
+        known = (*_BOOKING_REQUIRED, *_BOOKING_OPTIONAL, *_DRIVER_REQUIRED, *_DRIVER_OPTIONAL)
+        if not isinstance(columns, Mapping) or not all(isinstance(column, str) for column in columns.values()):
+            raise ValueError(f"{path}: columns: expected 'their header: our column' lines.")
+        check_names(f"{path}: columns", described_keys(columns.values()), known, "column")
+        if not isinstance(values, Mapping) or not all(isinstance(names, Mapping) for names in values.values()):
+            raise ValueError(f"{path}: values: expected 'our column: {{their value: our value}}' lines.")
+        check_names(f"{path}: values", described_keys(values), known, "column")
+        return cls(
+            {plain_name(str(theirs)): ours for theirs, ours in columns.items()},
+            {
+                column: {str(theirs).strip().lower(): str(ours) for theirs, ours in names.items()}
+                for column, names in values.items()
+            },
+        )
 
-    def number(self, column: str, default: float | None = None) -> float:
-        text = self.text(column) if default is not None else self.required(column)
-        if not text and default is not None:
-            return default
-        try:
-            return float(text)
-        except ValueError:
-            raise self.error(column, f"expected a number, came {text!r}") from None
-
-    def whole_number(self, column: str, default: int) -> int:
-        value = self.number(column, float(default))
-        if not value.is_integer():
-            raise self.error(column, f"expected a whole number, came {self.text(column)!r}")
-        return int(value)
-
-    def minutes(self, column: str, after: float | None = None) -> float | None:
-        """Minutes, or None for an empty cell; see the midnight rule above for ``after``."""
-        text = self.text(column)
-        if not text:
-            return None
-        try:
-            value = minutes_of(text)
-        except ValueError as error:
-            raise self.error(column, str(error)) from None
-        if after is not None and ":" in text and after - value >= _DAY_MIN / 2:
-            value += _DAY_MIN
-        return value
-
-    def required_minutes(self, column: str, after: float | None = None) -> float:
-        self.required(column)
-        value = self.minutes(column, after)
-        assert value is not None
-        return value
-
-    def choice(self, column: str, choices: Mapping[str, Any], default: str) -> Any:
-        text = self.text(column).lower() or default
-        if text not in choices:
-            raise self.error(column, f"expected {' or '.join(choices)}, came {self.text(column)!r}")
-        return choices[text]
+    def translate(self, table: Table) -> Table:
+        """The table with the values of its cells as this project calls them."""
+        for row in table:
+            for column, names in self.values.items():
+                cell = row.text(column)
+                row.cells[column] = names.get(cell.lower(), cell)
+        return table
 
 
-def _header(where: str, names: Sequence[str], required: Sequence[str], known: Sequence[str]) -> list[str | None]:
-    """Known column name of each header, None for one to drop."""
-    columns: list[str | None] = []
-    for name in names:
-        column = re.sub(r"[\s-]+", "_", name.strip().lower())
-        column = _ALIASES.get(column, column)
-        columns.append(column if column in known else None)
-        if column in known and columns.count(column) > 1:
-            raise ValueError(f"{where}: column {column!r} occurs twice. Keep one.")
-    for name, given in zip(names, columns, strict=True):
-        if given is None:
-            missing = [column for column in known if column not in columns]
-            near = difflib.get_close_matches(name.strip().lower(), missing, n=1, cutoff=0.8)
-            if near:
-                raise ValueError(f"{where}: unknown column {name.strip()!r}. Did you mean {near[0]!r}?")
-    for column in required:
-        if column not in columns:
-            raise ValueError(
-                f"{where}: column {column!r} is missing; expected at least {', '.join(required)}. Add the column."
-            )
-    return columns
+def described_keys(keys: Iterable[object]) -> list[str]:
+    """Keys for a message: those that look like ours as they are, of the others what kind of thing they are."""
+    return [str(key) if re.fullmatch(r"[a-z][a-z0-9_]{0,40}", str(key)) else described(str(key)) for key in keys]
 
 
-def _open(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such file. Check the path.") from None
-    except IsADirectoryError:
-        raise IsADirectoryError(f"{path}: is a folder; expected a file.") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{path}: not readable as UTF-8 text. Save the file as CSV in UTF-8.") from None
-
-
-def csv_rows(path: Path, required: Sequence[str], optional: Sequence[str]) -> list[Row]:
-    """The rows of a CSV file, known columns only; headers are compared in lower case with ``_`` for blanks."""
-    text = _open(path)
-    first_line = text.partition("\n")[0]
-    delimiter = ";" if ";" in first_line and "," not in first_line else ","
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    names = next(reader, None)
-    if not names:
-        raise ValueError(f"{path}: the file is empty; expected a header line with {', '.join(required)}.")
-    columns = _header(f"{path}, line 1", names, required, (*required, *optional))
-    rows = []
-    for cells in reader:
-        if not any(cell.strip() for cell in cells):
-            continue
-        where = f"{path}, line {reader.line_num}"
-        if len(cells) != len(columns):
-            raise ValueError(
-                f"{where}: expected {len(columns)} cells as in the header, came {len(cells)}. Correct the line."
-            )
-        rows.append(Row(where, {column: cell for column, cell in zip(columns, cells, strict=True) if column}))
-    return rows
-
-
-def load_yaml(path: Path) -> Any:
-    """Plain data of a YAML file."""
-    try:
-        return yaml.safe_load(_open(path))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f", line {mark.line + 1}" if mark else ""
-        raise ValueError(f"{path}{place}: not valid YAML ({getattr(error, 'problem', error)}).") from None
+def _table(path: Path, required: Iterable[str], optional: Iterable[str], names: Names | None, max_rows: int) -> Table:
+    names = names or Names()
+    table = csv_rows(path, tuple(required), tuple(optional), {**_ALIASES, **names.columns}, max_rows)
+    return names.translate(table)
 
 
 # --- bookings --------------------------------------------------------------------------------------------------------
 
 
-def read_bookings(path: str | Path) -> list[Booking]:
+def read_bookings(path: str | Path, names: Names | None = None) -> list[Booking]:
     """
     Bookings of one day from a CSV file.
 
@@ -229,7 +178,9 @@ def read_bookings(path: str | Path) -> list[Booking]:
     path = Path(path)
     bookings: list[Booking] = []
     lines: dict[str, str] = {}
-    for row in csv_rows(path, _BOOKING_REQUIRED, _BOOKING_OPTIONAL):
+    table = _table(path, _BOOKING_REQUIRED, _BOOKING_OPTIONAL, names, MAX_BOOKINGS)
+    table.count_days_from("earliest_pickup_min")
+    for row in table:
         earliest = row.required_minutes("earliest_pickup_min")
         booking = Booking(
             id=row.required("id"),
@@ -247,7 +198,8 @@ def read_bookings(path: str | Path) -> list[Booking]:
             dropoff_service_min=row.number("dropoff_service_min", DEFAULT_SERVICE_MIN),
             appointment_min=row.minutes("appointment_min", after=earliest),
         )
-        check_booking(f"{row.where}, booking {booking.id!r}", booking)
+        check_booking(row.where, booking)
+        _check_no_fraction(row, booking.earliest_pickup_min, booking.latest_pickup_min, "pickup window")
         _check_new(row, "booking", booking.id, lines)
         bookings.append(booking)
     if not bookings:
@@ -258,16 +210,25 @@ def read_bookings(path: str | Path) -> list[Booking]:
 def _check_new(row: Row, kind: str, member_id: str, lines: dict[str, str]) -> None:
     if member_id in lines:
         raise ValueError(
-            f"{row.where}: {kind} id {member_id!r} occurs twice; it stands in {lines[member_id]} already. "
+            f"{row.where}: the {kind}'s id occurs twice; it stands in {lines[member_id]} already. "
             f"Give every {kind} an id of its own."
         )
     lines[member_id] = row.where.rpartition(", ")[2]
 
 
+def _check_no_fraction(row: Row, start_min: float, end_min: float, what: str) -> None:
+    """A spreadsheet's time is a fraction of a day: 0.3125 is 07:30."""
+    if 0.0 <= start_min < 1.0 and 0.0 < end_min <= 1.0 and not (start_min.is_integer() and end_min.is_integer()):
+        raise ValueError(
+            f"{row.where}: the {what} lies within the first minute of the day ({start_min:g} to {end_min:g}). It looks "
+            'like a spreadsheet\'s fraction of a day (0.3125 is 07:30). Write minutes since midnight or "HH:MM".'
+        )
+
+
 # --- fleet -----------------------------------------------------------------------------------------------------------
 
 
-def read_fleet(path: str | Path) -> list[Driver]:
+def read_fleet(path: str | Path, names: Names | None = None) -> list[Driver]:
     """
     Drivers from a CSV file, or from a YAML list with the same keys (bare or under ``drivers:``).
 
@@ -281,24 +242,30 @@ def read_fleet(path: str | Path) -> list[Driver]:
         Naming file, line, column, what was expected, what came.
     """
     path = Path(path)
-    rows = _yaml_rows(path) if path.suffix in (".yml", ".yaml") else csv_rows(path, _DRIVER_REQUIRED, _DRIVER_OPTIONAL)
+    if path.suffix in (".yml", ".yaml"):
+        table = _yaml_table(path, names or Names())
+    else:
+        table = _table(path, _DRIVER_REQUIRED, _DRIVER_OPTIONAL, names, MAX_DRIVERS)
+    table.count_days_from("shift_start_min")
     drivers: list[Driver] = []
     lines: dict[str, str] = {}
-    for row in rows:
+    for row in table:
         shift_start = row.required_minutes("shift_start_min")
-        break_start = row.minutes("break_start_min", after=shift_start)
+        shift_end = row.required_minutes("shift_end_min", after=shift_start)
+        break_start = _break_start(row, shift_start, shift_end)
         driver = Driver(
             id=row.required("id"),
             start_lat=row.number("start_lat"),
             start_lon=row.number("start_lon"),
             shift_start_min=shift_start,
-            shift_end_min=row.required_minutes("shift_end_min", after=shift_start),
+            shift_end_min=shift_end,
             is_emergency=row.choice("kind", _KINDS, "regular"),
             can_wheelchair=row.choice("can_wheelchair", _YES_NO, "true"),
             break_start_min=break_start,
             break_end_min=row.minutes("break_end_min", after=break_start),
         )
-        check_driver(f"{row.where}, driver {driver.id!r}", driver)
+        check_driver(f"{row.where}, driver {driver.id!r}" if _is_plain_id(driver.id) else row.where, driver)
+        _check_no_fraction(row, driver.shift_start_min, driver.shift_end_min, "shift")
         _check_new(row, "driver", driver.id, lines)
         drivers.append(driver)
     if not drivers:
@@ -306,25 +273,43 @@ def read_fleet(path: str | Path) -> list[Driver]:
     return drivers
 
 
-def _yaml_rows(path: Path) -> list[Row]:
+def _break_start(row: Row, shift_start: float, shift_end: float) -> float | None:
+    """Start of the break; a clock that lies within the shift only on the next day is next day's."""
+    start = row.minutes("break_start_min")
+    if start is None or not row.is_clock("break_start_min"):
+        return start
+    return start + DAY_MIN if start < shift_start and start + DAY_MIN <= shift_end else start
+
+
+def _is_plain_id(text: str) -> bool:
+    """Short and without blanks: an id that a message may show; a name or telephone number is neither."""
+    return len(text) <= 6 and text.isascii() and text.isalnum() and any(character.isdigit() for character in text)
+
+
+def _yaml_table(path: Path, theirs: Names) -> Table:
     content = load_yaml(path)
     if isinstance(content, dict):
-        check_names(str(path), content, ("drivers",))
-        content = content["drivers"]
+        check_names(str(path), described_keys(content), ("drivers",))
+        content = content.get("drivers")
     if not isinstance(content, list):
         raise ValueError(
             f"{path}: expected a list of drivers, came {type(content).__name__}. Write one '- id: ...' each."
         )
+    if len(content) > MAX_DRIVERS:
+        raise ValueError(f"{path}: {len(content)} drivers are no fleet of one day; at most {MAX_DRIVERS}.")
     rows = []
     for i, entry in enumerate(content):
         where = f"{path}, entry {i + 1}"
         if not isinstance(entry, dict):
-            raise ValueError(f"{where}: expected the keys of a driver ({', '.join(_DRIVER_REQUIRED)}), came {entry!r}.")
+            raise ValueError(
+                f"{where}: expected the keys of a driver ({', '.join(_DRIVER_REQUIRED)}), came {type(entry).__name__}."
+            )
         names = [str(name) for name in entry]
-        columns = _header(where, names, _DRIVER_REQUIRED, (*_DRIVER_REQUIRED, *_DRIVER_OPTIONAL))
+        aliases = {**_ALIASES, **theirs.columns}
+        columns = header(where, names, _DRIVER_REQUIRED, (*_DRIVER_REQUIRED, *_DRIVER_OPTIONAL), aliases)
         cells = ("" if cell is None else str(cell) for cell in entry.values())
         rows.append(Row(where, {column: cell for column, cell in zip(columns, cells, strict=True) if column}))
-    return rows
+    return theirs.translate(Table(rows))
 
 
 # --- travel ----------------------------------------------------------------------------------------------------------
@@ -340,11 +325,11 @@ def travel_from_dict(where: str, content: Any) -> Travel:
     if not isinstance(content, Mapping) or "model" not in content:
         raise ValueError(f"{where}: expected the key 'model' ({', '.join(models)}) and its parameters.")
     name = content["model"]
-    if name not in models:
-        raise ValueError(f"{where}: unknown model {name!r}. {nearest(name, models)}")
+    if not isinstance(name, str) or name not in models:
+        raise ValueError(f"{where}: unknown model {described(str(name))}. {nearest(name, models)}")
     make, required, optional = models[name]
     parameters = {key: value for key, value in content.items() if key != "model"}
-    check_names(where, parameters, (*required, *optional))
+    check_names(where, described_keys(parameters), (*required, *optional))
     for key in required:
         if key not in parameters:
             raise ValueError(f"{where}: key {key!r} of model {name!r} is missing. Add it.")
@@ -353,8 +338,10 @@ def travel_from_dict(where: str, content: Any) -> Travel:
             check_numbers(f"{where}: {key}", value)
     try:
         travel: Travel = make(**parameters)
-    except TypeError as error:
+    except (TypeError, OverflowError) as error:
         raise ValueError(f"{where}: model {name!r} can't be made of these values ({error}).") from None
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
     return travel
 
 
@@ -378,6 +365,7 @@ def read_day(
     label: str | None = None,
     open_min: float | None = None,
     close_min: float | None = None,
+    names: Names | None = None,
 ) -> Day:
     """
     A day from its bookings file and its fleet file.
@@ -388,23 +376,44 @@ def read_day(
         By default the name of the bookings file without ``day-`` and ``-bookings``.
     open_min, close_min
         By default the first start and the last end of a shift.
+    names
+        What columns and values are called in these files.
     """
-    drivers = read_fleet(fleet_path)
-    return Day(
+    drivers = read_fleet(fleet_path, names)
+    day = Day(
         label=label if label is not None else _label(Path(bookings_path)),
-        bookings=tuple(read_bookings(bookings_path)),
+        bookings=tuple(read_bookings(bookings_path, names)),
         drivers=tuple(drivers),
         travel=travel,
         open_min=min(driver.shift_start_min for driver in drivers) if open_min is None else open_min,
         close_min=max(driver.shift_end_min for driver in drivers) if close_min is None else close_min,
     )
+    check_reach(day)
+    return day
+
+
+def check_reach(day: Day) -> None:
+    """Every pickup and drop-off within MAX_REACH_KM of a start place; says so where swapping lat and lon would help."""
+    starts, *ends = day.places()
+    for name, places in zip(("pickup", "drop-off"), ends, strict=True):
+        km = great_circle_km(places[:, None, :], starts[None, :, :]).min(axis=1)
+        far = int(km.argmax())
+        if km[far] > MAX_REACH_KM:
+            hint = ""
+            swapped = places[far, ::-1]
+            if abs(swapped[0]) <= 90.0 and great_circle_km(swapped[None, :], starts).min() < MAX_REACH_KM / 2.0:
+                hint = " Latitude and longitude look swapped."
+            raise ValueError(
+                f"day {day.label}: the {name} of booking {far + 1} (in order of release) is {km[far]:.0f} km from the "
+                f"nearest start place of the fleet; at most {MAX_REACH_KM:.0f} km are a day's work.{hint}"
+            )
 
 
 def _label(bookings_path: Path) -> str:
     return bookings_path.stem.removesuffix("-bookings").removeprefix("day-") or bookings_path.stem
 
 
-def read_days(folder: str | Path, default_travel: Travel | None = None) -> list[Day]:
+def read_days(folder: str | Path, default_travel: Travel | None = None, names: Names | None = None) -> list[Day]:
     """
     All days of a folder in the order of their names: pairs ``day-060-bookings.csv``, ``day-060-fleet.csv`` (or .yml).
 
@@ -417,7 +426,8 @@ def read_days(folder: str | Path, default_travel: Travel | None = None) -> list[
     travel = read_travel(folder / "travel.yml") if (folder / "travel.yml").exists() else default_travel
     if travel is None:
         raise ValueError(
-            f"{folder}: no travel.yml, and no travel model given. Add the file or pass a scenario with one."
+            f"{folder}: no travel.yml, so nobody knows how long a drive takes. Add the file: 'model: hourly' with "
+            "speeds_kmh (24 numbers) and detour, 'model: power_law' with minutes_per and exponent, or 'model: matrix'."
         )
     days = []
     for bookings_path in sorted(folder.glob("*-bookings.csv")):
@@ -430,7 +440,7 @@ def read_days(folder: str | Path, default_travel: Travel | None = None) -> list[
             raise FileNotFoundError(
                 f"{bookings_path}: expected its fleet in {candidates[0].name} or fleet.csv beside it; found neither."
             )
-        days.append(read_day(bookings_path, fleet_path, travel))
+        days.append(read_day(bookings_path, fleet_path, travel, names=names))
     if not days:
         raise FileNotFoundError(f"{folder}: no days. Expected files like day-060-bookings.csv and day-060-fleet.csv.")
     return days

@@ -17,7 +17,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from envs.days.day import Booking, Day, Driver
-from envs.days.files import Row, csv_rows, write_day, write_travel
+from envs.days.files import write_day, write_travel
+from envs.days.tables import Row, csv_rows
 from envs.days.travel import PowerLawTravel
 from envs.world.draws import stable_key, uniform
 

@@ -14,6 +14,17 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from envs.days.bounds import (
+    MAX_DETOUR,
+    MAX_EXPONENT,
+    MAX_LEG_KM,
+    MAX_LEG_MIN,
+    MAX_MINUTES_PER_KM,
+    MAX_SPEED_KMH,
+    MIN_EXPONENT,
+    MIN_SPEED_KMH,
+    check_between,
+)
 from envs.world.travel import EARTH_RADIUS_KM
 
 FloatArray = npt.NDArray[np.float64]
@@ -52,11 +63,6 @@ class Travel(Protocol):
         """Plain data, with the key ``model``, from which ``travel_from_dict`` makes the same model."""
 
 
-def _positive(model: str, name: str, value: float) -> None:
-    if not (np.isfinite(value) and value > 0):
-        raise ValueError(f"travel {model}: {name} ({value}) must be a finite number above 0.")
-
-
 @dataclass(frozen=True, slots=True)
 class HourlyTravel:
     """Great circle x detour, driven at a speed that changes at every full hour."""
@@ -71,8 +77,8 @@ class HourlyTravel:
                 f"travel hourly: speeds_kmh has {len(self.speeds_kmh)} numbers; expected 24, hour 0 first."
             )
         for hour, speed in enumerate(self.speeds_kmh):
-            _positive("hourly", f"speeds_kmh of hour {hour}", speed)
-        _positive("hourly", "detour", self.detour)
+            check_between("travel hourly", f"speeds_kmh of hour {hour}", speed, MIN_SPEED_KMH, MAX_SPEED_KMH, "km/h")
+        check_between("travel hourly", "detour", self.detour, 0.01, MAX_DETOUR, "km per km")
 
     @property
     def has_matrix(self) -> bool:
@@ -97,8 +103,8 @@ class PowerLawTravel:
     exponent: float = 0.845  # same fit
 
     def __post_init__(self) -> None:
-        _positive("power_law", "minutes_per", self.minutes_per)
-        _positive("power_law", "exponent", self.exponent)
+        check_between("travel power_law", "minutes_per", self.minutes_per, 0.001, MAX_MINUTES_PER_KM, "minutes")
+        check_between("travel power_law", "exponent", self.exponent, MIN_EXPONENT, MAX_EXPONENT, "")
 
     @property
     def has_matrix(self) -> bool:
@@ -142,6 +148,8 @@ class MatrixTravel:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "places", tuple((float(lat), float(lon)) for lat, lon in self.places))
+        if not self.places:
+            raise ValueError("travel matrix: places is empty; expected (lat, lon) of every place of the day.")
         shape = (len(self.places), len(self.places))
         for name in ("minutes", "km"):
             table = getattr(self, name)
@@ -156,6 +164,13 @@ class MatrixTravel:
                 raise ValueError(
                     f"travel matrix: {name} from place {row} to place {column} is {table[row, column]}; "
                     "expected a finite number of at least 0."
+                )
+            limit = MAX_LEG_MIN if name == "minutes" else MAX_LEG_KM
+            if np.any(table > limit):
+                row, column = np.argwhere(table > limit)[0]
+                raise ValueError(
+                    f"travel matrix: {name} from place {row} to place {column} is {table[row, column]:.3g}; expected "
+                    f"at most {limit:g}. Minutes or kilometres may have been written as seconds or metres."
                 )
             object.__setattr__(self, name, table)
         for row, place in enumerate(self.places):

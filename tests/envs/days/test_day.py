@@ -49,7 +49,7 @@ def test_message_names_day_booking_and_both_times():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"pickup_lat": 91.0}, r"booking 'b17': pickup_lat \(91.0\) is off the globe"),
+        ({"pickup_lat": 91.0}, r"booking 'b17': pickup_lat \(91\) is off the globe"),
         ({"dropoff_lon": -180.5}, r"dropoff_lon \(-180.5\) is off the globe"),
         ({"pickup_lon": math.nan}, r"pickup_lon \(nan\) is off the globe"),
         ({"priority": 6}, r"priority \(6\) is not a whole number from 1 to 5"),
@@ -59,7 +59,7 @@ def test_message_names_day_booking_and_both_times():
         ({"release_min": math.inf}, r"release_min \(inf\) is not a finite number"),
         ({"latest_pickup_min": math.nan}, r"latest_pickup_min \(nan\) is not a finite number"),
         ({"release_min": 531.0}, r"release_min \(531\) is after latest_pickup_min \(530\): nobody could serve it"),
-        ({"pickup_service_min": -1.0}, r"pickup_service_min \(-1.0\) must be"),
+        ({"pickup_service_min": -1.0}, r"pickup_service_min \(-1\) must be"),
         ({"appointment_min": math.nan}, "appointment_min"),
         ({"id": ""}, "empty id"),
     ],

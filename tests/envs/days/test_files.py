@@ -7,9 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from checked import minutes_of
 from envs.days.day import Booking, Day, Driver
 from envs.days.files import (
-    minutes_of,
+    Names,
     read_bookings,
     read_day,
     read_days,
@@ -44,14 +45,32 @@ def fleet_file(tmp_path, *lines: str, name: str = "day-060-fleet.csv"):
 
 @pytest.mark.parametrize(
     ("text", "minutes"),
-    [("555", 555.0), ("555.5", 555.5), ("9:15", 555.0), ("09:15:30", 555.5), ("25:10", 1510.0), (" 24:00 ", 1440.0)],
+    [
+        *[
+            ("555", 555.0),
+            ("555.5", 555.5),
+            ("9:15", 555.0),
+            ("09:15:30", 555.5),
+            ("25:10", 1510.0),
+            (" 24:00 ", 1440.0),
+        ],
+        *[
+            ("9h30", 570.0),
+            ("09h", 540.0),
+            ("9:15 am", 555.0),
+            ("12:05 a.m.", 5.0),
+            ("1:10 PM", 790.0),
+        ],
+    ],
 )
 def test_times_are_minutes_or_a_clock(text, minutes):
-    # 9:15 = 9 x 60 + 15 = 555; 25:10 is 01:10 of the next day = 1440 + 70
+    # 9:15 = 9 x 60 + 15 = 555; 25:10 is 01:10 of the next day = 1440 + 70; five past midnight = 5; 13 x 60 + 10 = 790
     assert minutes_of(text) == minutes
 
 
-@pytest.mark.parametrize("text", ["nine", "9:75", "9.15 h", "nan", "inf", "", "1:2:3:4"])
+@pytest.mark.parametrize(
+    "text", ["nine", "9:75", "9.15 h", "nan", "inf", "", "1:2:3:4", "13:00 pm", "0:30 am", "1_000"]
+)
 def test_other_times_are_refused(text):
     with pytest.raises(ValueError, match='expected minutes since midnight or "HH:MM", came'):
         minutes_of(text)
@@ -67,9 +86,7 @@ def test_latest_pickup_a_little_earlier_is_an_error_not_next_day(tmp_path):
     path = bookings_file(tmp_path, HEADER, ROW, "b2,09:15,08:50,46,6,46,6")
     with pytest.raises(ValueError) as error:
         read_bookings(path)
-    assert str(error.value) == (
-        f"{path}, line 3, booking 'b2': latest_pickup_min (530) is before earliest_pickup_min (555)."
-    )
+    assert str(error.value) == (f"{path}, line 3: latest_pickup_min (530) is before earliest_pickup_min (555).")
 
 
 def test_minutes_are_taken_as_they_are_even_12_hours_apart(tmp_path):
@@ -141,11 +158,11 @@ def test_column_given_twice_is_refused(tmp_path):
     [
         (
             "b1,x,08:50,46,6,46,6",
-            r"""line 2, column 'earliest_pickup_min': expected minutes .* came 'x'. Correct the cell.""",
+            r"""line 2, column 'earliest_pickup_min': expected minutes .* came text of 1 character. Correct""",
         ),
         ("b1,1,2,,6,46,6", "line 2, column 'pickup_lat': expected a value, came an empty cell"),
-        ("b1,1,2,46N,6,46,6", "line 2, column 'pickup_lat': expected a number, came '46N'"),
-        ("b1,1,2,96,6,46,6", r"line 2, booking 'b1': pickup_lat \(96.0\) is off the globe"),
+        ("b1,1,2,46N,6,46,6", "line 2, column 'pickup_lat': expected a number, came text of 3 characters"),
+        ("b1,1,2,96,6,46,6", r"line 2: pickup_lat \(96\) is off the globe"),
         (",1,2,46,6,46,6", "line 2, column 'id': expected a value"),
         ("b1,1,2,46,6,46", "line 2: expected 7 cells as in the header, came 6"),
     ],
@@ -158,9 +175,13 @@ def test_bad_cell_is_named_by_line_and_column(tmp_path, row, message):
 @pytest.mark.parametrize(
     ("column", "cell", "message"),
     [
-        ("mobility", "stretcher", "line 2, column 'mobility': expected ambulatory or wheelchair, came 'stretcher'"),
-        ("leg", "there", "column 'leg': expected outbound or return, came 'there'"),
-        ("priority", "2.5", "column 'priority': expected a whole number, came '2.5'"),
+        (
+            "mobility",
+            "stretcher",
+            "line 2, column 'mobility': expected ambulatory or wheelchair, came text of 9 characters",
+        ),
+        ("leg", "there", "column 'leg': expected outbound or return, came text of 5 characters"),
+        ("priority", "2.5", "column 'priority': expected a whole number, came 2.5"),
         ("priority", "9", r"priority \(9\) is not a whole number from 1 to 5"),
         ("release_min", "09:00", r"release_min \(540\) is after latest_pickup_min \(530\)"),
     ],
@@ -171,7 +192,7 @@ def test_bad_optional_cell_is_refused(tmp_path, column, cell, message):
 
 
 def test_duplicate_id_names_both_lines(tmp_path):
-    with pytest.raises(ValueError, match="line 4: booking id 'b17' occurs twice; it stands in line 2 already"):
+    with pytest.raises(ValueError, match="line 4: the booking's id occurs twice; it stands in line 2 already"):
         read_bookings(bookings_file(tmp_path, HEADER, ROW, ROW.replace("b17", "b18"), ROW))
 
 
@@ -195,6 +216,155 @@ def test_line_break_inside_a_quoted_cell_is_no_new_row(tmp_path):
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no such file. Check the path"):
         read_bookings(tmp_path / "nowhere.csv")
+
+
+# --- what spreadsheets write ------------------------------------------------------------------------------------------
+
+
+def test_unclosed_quote_that_swallows_rows_is_refused_with_its_line(tmp_path):
+    rows = [f"b{k},08:20,08:50,46.20,6.14,46.21,6.15," for k in range(4)]
+    one = bookings_file(tmp_path, HEADER + ",note", rows[0] + '"oxygen', rows[1], rows[2] + 'walker 24" wide', rows[3])
+    with pytest.raises(ValueError, match="line 2: a quote is opened and not closed"):
+        read_bookings(one)
+    with pytest.raises(ValueError, match="line 3: a quote is opened and not closed"):
+        read_bookings(bookings_file(tmp_path, HEADER + ",note", rows[0], rows[1] + '"oxygen', rows[2], rows[3]))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_encodings_of_spreadsheets_are_read(tmp_path, encoding):
+    path = tmp_path / "b.csv"
+    path.write_bytes(f"{HEADER},Bemerkung\n{ROW},Genève\n".encode(encoding))
+    assert read_bookings(path)[0].id == "b17"
+
+
+def test_semicolons_and_decimal_commas_are_read(tmp_path):
+    path = bookings_file(tmp_path, HEADER.replace(",", ";"), "b17;08:20;08:50;46,20;6,14;46,21;6,15")
+    assert read_bookings(path) == read_bookings(bookings_file(tmp_path, HEADER, ROW, name="commas.csv"))
+
+
+def test_times_with_dates_are_counted_from_the_earliest_pickup_day(tmp_path):
+    header = HEADER + ",release_min"
+    path = bookings_file(
+        tmp_path,
+        header,
+        "a,2025-11-28 08:20,2025-11-28 08:50,46.20,6.14,46.21,6.15,2025-11-27 17:00",
+        "b,28.11.2025 23:50,29.11.2025 00:20,46.20,6.14,46.21,6.15,",
+    )
+    first, second = read_bookings(path)
+    # the day before at 17:00 = 17 x 60 - 1440 = -420; 00:20 of the day after = 20 + 1440 = 1460
+    assert (first.earliest_pickup_min, first.release_min) == (500.0, -420.0)
+    assert (second.earliest_pickup_min, second.latest_pickup_min) == (1430.0, 1460.0)
+
+
+def test_other_names_of_columns_and_values(tmp_path):
+    (tmp_path / "names.yml").write_text(
+        "columns: {Kennung: id, Abholung ab: earliest_pickup_min, Abholung bis: latest_pickup_min,\n"
+        "  Mobilität: mobility}\n"
+        "values: {mobility: {Rollstuhl: wheelchair}}\n"
+    )
+    header = "Kennung,Abholung ab,Abholung bis,pickup_lat,pickup_lon,dropoff_lat,dropoff_lon,Mobilität"
+    path = bookings_file(tmp_path, header, ROW + ",Rollstuhl")
+    booking = read_bookings(path, Names.read(tmp_path / "names.yml"))[0]
+    assert booking.id == "b17" and booking.is_wheelchair
+
+
+def test_names_of_a_column_that_does_not_exist_are_refused(tmp_path):
+    (tmp_path / "names.yml").write_text("columns: {Kennung: idd}\n")
+    with pytest.raises(ValueError, match=r"names.yml: columns: unknown column 'idd'. Did you mean 'id'\?"):
+        Names.read(tmp_path / "names.yml")
+
+
+# --- values that no day can hold --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("window", "message"),
+    [
+        # 33300 / 60 = 555 min = 09:15
+        (
+            "33300,35100",
+            r"line 2: earliest_pickup_min \(33300 min, day 24\) .* It looks like seconds \(33300 s are 09:15\)",
+        ),
+        (
+            "1764316800,1764318600",
+            "line 2: earliest_pickup_min .a number of 10 digits min. .* It looks like a Unix time",
+        ),
+        ("20251128,20251128", "a number of 8 digits min. .* It looks like a date"),
+        ("0.3125,0.3333", "the pickup window lies within the first minute .* fraction of a day"),
+        ("1e308,1e308", "a number of 309 digits"),
+    ],
+)
+def test_a_time_that_no_day_can_hold_is_refused_with_its_likely_unit(tmp_path, window, message):
+    with pytest.raises(ValueError, match=message):
+        read_bookings(bookings_file(tmp_path, HEADER, f"b17,{window},46.20,6.14,46.21,6.15"))
+
+
+def test_absurd_service_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"line 2: pickup_service_min .* must be from 0 to 480 minutes"):
+        read_bookings(bookings_file(tmp_path, HEADER + ",pickup_service_min", ROW + ",1e308"))
+
+
+def test_shift_of_the_evening_before_is_refused_with_what_to_write(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"shift_start_min \(-120\) is on the evening before. Count the minutes from that"
+    ):
+        read_fleet(fleet_file(tmp_path, FLEET_HEADER, "d0,46.20,6.14,-120,360"))
+
+
+def test_swapped_coordinates_are_told(tmp_path):
+    fleet = fleet_file(tmp_path)
+    path = bookings_file(tmp_path, HEADER, "b17,08:20,08:50,6.14,46.20,6.15,46.21")
+    with pytest.raises(
+        ValueError, match=r"the pickup of booking 1 .* \d+ km from .* Latitude and longitude look swapped"
+    ):
+        read_day(path, fleet, TRAVEL)
+
+
+def test_too_many_rows_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("envs.days.files.MAX_BOOKINGS", 3)
+    with pytest.raises(ValueError, match="line 5: more than 3 rows are no single day"):
+        read_bookings(bookings_file(tmp_path, HEADER, *(ROW.replace("b17", f"b{k}") for k in range(4))))
+
+
+def test_break_of_a_night_shift_after_midnight_is_next_days(tmp_path):
+    path = fleet_file(tmp_path, FLEET_HEADER + ",break_start,break_end", "v1,46.2,6.1,11:00,25:00,00:15,00:45")
+    # the only 00:15 inside 11:00-25:00 is 24:15 = 1455
+    assert (read_fleet(path)[0].break_start_min, read_fleet(path)[0].break_end_min) == (1455.0, 1485.0)
+
+
+def test_break_outside_of_the_shift_is_refused(tmp_path):
+    path = fleet_file(tmp_path, FLEET_HEADER + ",break_start,break_end", "v1,46.2,6.1,14:00,22:00,06:00,06:30")
+    with pytest.raises(
+        ValueError, match=r"driver 'v1': the break \(360 to 390\) lies outside of the shift \(840 to 1320\)"
+    ):
+        read_fleet(path)
+
+
+def test_unquoted_clocks_of_a_yaml_fleet_are_clocks(tmp_path):
+    path = tmp_path / "fleet.yml"
+    path.write_text("- {id: 010, start_lat: 46.20, start_lon: 6.14, shift_start_min: 08:00, shift_end_min: 15:00:00}\n")
+    driver = read_fleet(path)[0]
+    # YAML 1.1 reads 15:00:00 as 54 000 and 010 as 8
+    assert (driver.id, driver.shift_start_min, driver.shift_end_min) == ("10", 480.0, 900.0)
+
+
+@pytest.mark.parametrize("text", ["{}", "drivers:", "[" * 3000, "- [1]", "model: [x]"])
+def test_other_yaml_is_no_fleet(tmp_path, text):
+    path = tmp_path / "fleet.yml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"fleet\.yml"):
+        read_fleet(path)
+
+
+@pytest.mark.parametrize("place", range(7))
+@pytest.mark.parametrize("planted", ["Jane Roe", "+41 79 555 01 02", "0795550102"])
+def test_no_message_repeats_a_cell(tmp_path, place, planted):
+    cells = ROW.split(",")
+    cells.insert(place, planted)
+    path = bookings_file(tmp_path, HEADER, ",".join(cells[:7]))
+    with pytest.raises(ValueError) as error:
+        read_day(path, fleet_file(tmp_path), TRAVEL)
+    assert planted not in str(error.value)
 
 
 # --- fleet -----------------------------------------------------------------------------------------------------------
@@ -249,7 +419,7 @@ def test_bad_driver_is_named_by_line(tmp_path, row, message):
 
 
 def test_unknown_kind_of_driver_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="column 'kind': expected regular or emergency, came 'volunteer'"):
+    with pytest.raises(ValueError, match="column 'kind': expected regular or emergency, came text of 9 characters"):
         read_fleet(fleet_file(tmp_path, FLEET_HEADER + ",kind", FLEET_ROW + ",volunteer"))
 
 
@@ -284,14 +454,14 @@ def test_folder_without_days_is_refused(tmp_path):
 
 
 def test_folder_without_travel_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"no travel.yml, and no travel model given"):
+    with pytest.raises(ValueError, match=r"no travel\.yml, so nobody knows how long a drive takes"):
         read_days(tmp_path)
 
 
 _IDS = st.lists(st.text(string.ascii_letters + string.digits + "-_ é,\"", min_size=1).map(str.strip).filter(bool),
                 min_size=1, max_size=5, unique=True)  # fmt: skip
 _TIMES = st.floats(0, 1500).filter(np.isfinite)
-_LAT, _LON = st.floats(-90, 90), st.floats(-180, 180)
+_LAT, _LON = st.floats(44, 48), st.floats(4, 8)  # within reach of each other
 
 
 @st.composite
@@ -299,6 +469,7 @@ def any_day(draw) -> Day:
     bookings = []
     for booking_id in draw(_IDS):
         release, earliest, latest = sorted(draw(st.tuples(_TIMES, _TIMES, _TIMES)))
+        latest = max(latest, 2.0)  # a window within the first minute is refused as a fraction of a day
         bookings.append(
             Booking(
                 booking_id,
@@ -365,13 +536,13 @@ def test_written_matrix_reads_back(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"model": "hurly"}, r"unknown model 'hurly'. Did you mean 'hourly'\?"),
+        ({"model": "hurly"}, r"unknown model text of 5 characters. Did you mean 'hourly'\?"),
         (
             {"model": "power_law", "minutes_per": 2.0, "exponnent": 1},
             "unknown key 'exponnent'. Did you mean 'exponent'",
         ),
         ({"model": "power_law", "minutes_per": 2.0}, "key 'exponent' of model 'power_law' is missing"),
-        ({"model": "power_law", "minutes_per": "2e0", "exponent": 1}, "expected a number, came '2e0'. YAML reads"),
+        ({"model": "power_law", "minutes_per": "2e0", "exponent": 1}, "expected a number, came 2e0. YAML reads"),
         ({"speeds_kmh": []}, "expected the key 'model'"),
     ],
 )

@@ -103,7 +103,10 @@ def test_command_writes_pairs_that_read_back_as_the_same_days(published, tmp_pat
     [
         ("a,b\n1,2\n", "column 'bookingid' is missing, so this is not the Chattanooga layout"),
         (HEADER + "\n10,25 past,3,35,-85,35,-85,AM1,AM\n", "line 2, column 'sch_time_in_hh:mm:ss': expected minutes"),
-        (HEADER + "\n10,9:00:00,3,35,-85,35,-85,AM1,XX\n", "line 2, column 'am/wc': expected am or wc, came 'XX'"),
+        (
+            HEADER + "\n10,9:00:00,3,35,-85,35,-85,AM1,XX\n",
+            "line 2, column 'am/wc': expected am or wc, came text of 2",
+        ),
         (HEADER + "\n10,9:00:00,,35,-85,35,-85,AM1,AM\n", "line 2, column 'ldate': expected a value"),
     ],
 )

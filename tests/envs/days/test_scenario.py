@@ -131,7 +131,7 @@ def test_clock_times_and_sections_may_be_overridden():
         ({"max_drivers": 4}, r"max_drivers \(4\) is less than num_drivers \(5\)"),
         ({"close_min": "07:00"}, r"day short_shift: close_min \(420\): expected a time after open_min \(480\)"),
         ({"close_min": "ten"}, "expected minutes since midnight"),
-        ({"detour": "1e-1"}, "expected a number, came '1e-1'. YAML reads 1e-4 as text"),
+        ({"detour": "1e-1"}, "expected a number, came 1e-1. YAML reads 1e-4 as text"),
         ({"arrival_probability": 1.2}, "expected a share from 0 to 1"),
         ({"no_show_rate": -0.1}, "no_show_rate"),
         ({"center_lat": 95.0}, "off the globe"),
