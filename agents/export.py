@@ -2,7 +2,8 @@
 A trained pair network as one small file for deciding: ``python -m agents.export MODEL.zip [MODEL.npz]``.
 
 The file holds the weights that answer ``predict`` (the averaged ones, where the model has them) and nothing of the
-training. `load` makes of it what chooses as the model does, without PyTorch's overhead (`agents.fast`), for any fleet.
+training. `load` makes of it what chooses as the model does (`agents.fast`), for any fleet. Loading and choosing import
+neither PyTorch nor Stable-Baselines3: only exporting does.
 """
 
 from __future__ import annotations
@@ -11,19 +12,21 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from agents.candidates import Candidates
 from agents.fast import FastPairNetwork
-from agents.maskable_dqn import MaskableDQN
 from agents.masking import MASK_KEY, as_booleans, mask_within, with_mask
-from agents.pair_network import PairQNetwork
+
+if TYPE_CHECKING:
+    from agents.maskable_dqn import MaskableDQN
 
 FORMAT = 1
 SETTINGS = "settings"  # the name of the entry beside the weights
 KEPT = ("pair_reward_scale", "use_pair_reward")
+FOLDER = Path("logs/exported")  # never among the models of the project
 
 
 class ExportedPolicy:
@@ -85,6 +88,8 @@ def export(model: MaskableDQN, path: str | Path) -> Path:
     ValueError
         When the model isn't a pair network, or the path has another suffix.
     """
+    from agents.pair_network import PairQNetwork
+
     path = Path(path)
     net = model.policy.acting_net
     if not isinstance(net, PairQNetwork):
@@ -94,6 +99,7 @@ def export(model: MaskableDQN, path: str | Path) -> Path:
     kept = {name: getattr(net, name) for name in KEPT}
     settings = json.dumps({"format": FORMAT, **kept, "horizon_min": model.horizon_min, "prices": model.prices})
     weights = {name: tensor.cpu().numpy() for name, tensor in net.state_dict().items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(path, allow_pickle=False, **{SETTINGS: np.array(settings)}, **weights)
     return path
 
@@ -122,14 +128,16 @@ def load(path: str | Path) -> ExportedPolicy:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, help="a model's zip, such as trained-agents/NAME/Dispatch-v0.zip")
-    parser.add_argument("output", type=Path, nargs="?", help="default: beside the model, with the suffix .npz")
+    parser.add_argument("output", type=Path, nargs="?", help=f"default: {FOLDER}/<folder>-<model>.npz")
     args = parser.parse_args(argv)
     if not args.model.is_file():
         print(f"agents.export: there is no file {args.model}.", file=sys.stderr)
         return 2
+    from agents.maskable_dqn import MaskableDQN
+
     model = MaskableDQN.load(args.model, device="cpu", custom_objects={"buffer_size": 1})
     try:
-        path = export(model, args.output or args.model.with_suffix(".npz"))
+        path = export(model, args.output or FOLDER / f"{args.model.resolve().parent.name}-{args.model.stem}.npz")
     except ValueError as error:
         print(f"agents.export: {error}", file=sys.stderr)
         return 2

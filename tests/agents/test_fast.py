@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +20,8 @@ from envs.vec_env import DispatchVecEnv
 from reward import RewardFunction
 from tests.agents.test_pair_network import network, packed_form, random_obs
 from tests.agents.toy import ToyDispatch
+
+ROOT = Path(__file__).resolve().parents[2]
 
 KINDS = [{}, {"pair_mixing": True}, {"mixing_layers": 0}, {"mixing_layers": 2, "width": 32}, {"dueling": True}]
 
@@ -222,21 +227,39 @@ def test_exported_model_serves_any_fleet(tmp_path):
     perturb(small)
     loaded = export.load(export.export(small, tmp_path / "model.npz"))
     obs = random_obs(n=8, m=20)
-    net = network(8, 20, pair_reward_scale=small.policy.acting_net.pair_reward_scale)
+    net = network(8, 20, pair_mixing=True, pair_reward_scale=small.policy.acting_net.pair_reward_scale)
     net.load_state_dict(small.policy.acting_net.state_dict())
     with th.no_grad():
         expected = net(obs).argmax(dim=1).tolist()
     assert loaded.predict({key: value.numpy() for key, value in obs.items()})[0].tolist() == expected
 
 
-def test_export_from_the_command_line(tmp_path, capsys):
+def test_export_from_the_command_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     small = MaskableDQN("PairPolicy", ToyDispatch(2, 4), device="cpu", buffer_size=2)
-    small.save(tmp_path / "model.zip")
-    assert export.main([str(tmp_path / "model.zip")]) == 0
-    assert capsys.readouterr().out.strip() == f"Exported: {tmp_path / 'model.npz'}"
+    small.save("run/model.zip")
+    assert export.main(["run/model.zip"]) == 0
+    # not beside the model, which may be one of the project's own
+    assert capsys.readouterr().out.strip() == "Exported: logs/exported/run-model.npz"
+    assert [path.name for path in Path("run").iterdir()] == ["model.zip"]
+    assert export.main(["run/model.zip", "elsewhere.npz"]) == 0
     obs, _ = ToyDispatch(2, 4).reset(seed=0)
-    assert export.load(tmp_path / "model.npz").predict(obs)[0] == small.predict(obs, deterministic=True)[0]
-    assert export.main([str(tmp_path / "nothing.zip")]) == 2
+    assert export.load("elsewhere.npz").predict(obs)[0] == small.predict(obs, deterministic=True)[0]
+    assert export.main(["nothing.zip"]) == 2
+
+
+def test_exported_model_needs_no_pytorch(tmp_path):
+    small = MaskableDQN("PairPolicy", ToyDispatch(2, 4), device="cpu", buffer_size=2)
+    obs, _ = ToyDispatch(2, 4).reset(seed=0)
+    np.savez(tmp_path / "obs.npz", **obs)
+    path = export.export(small, tmp_path / "model.npz")
+    code = (
+        "import sys; import numpy as np; from agents import export\n"
+        f"obs = dict(np.load({str(tmp_path / 'obs.npz')!r}))\n"
+        f"print(export.load({str(path)!r}).predict(obs)[0], 'torch' in sys.modules, 'stable_baselines3' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(small.predict(obs, deterministic=True)[0]), "False", "False"]
 
 
 def test_what_cannot_be_exported_or_loaded_is_refused(tmp_path):
