@@ -2,7 +2,8 @@
 Puts the last model of a run among the shipped ones: ``python -m studies.ship RUN NAME``.
 
 ``trained-agents/NAME`` then holds the model without the optimizer's memory (half of the file, of no use to anybody who
-only dispatches) and the settings that repeat it, without paths of this machine.
+only dispatches) and the settings that repeat it, without paths of this machine. ``--half`` keeps the weights in half
+precision and leaves out the target network, a quarter of what remains: for flat networks, which are large.
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("run", type=Path, help="run folder, such as logs/v2/maskable_dqn/Dispatch-v0_1")
     parser.add_argument("name", help="such as v2-short-shift-seed1")
     parser.add_argument("--folder", type=Path, default=TRAINED_AGENTS, help="default: trained-agents")
+    parser.add_argument("--half", action="store_true", help="half precision, no target network; the model still plays")
     args = parser.parse_args(argv)
     try:
-        folder = ship(args.run, args.folder / args.name)
+        folder = ship(args.run, args.folder / args.name, args.half)
     except ModelError as error:
         print(f"studies.ship: {error}", file=sys.stderr)
         return 2
@@ -36,9 +38,12 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def ship(run_folder: Path, target: Path) -> Path:
+def ship(run_folder: Path, target: Path, is_half: bool = False) -> Path:
     """
     Write the last model of ``run_folder`` and its settings into ``target``.
+
+    Weights in half precision become single precision again when the model is loaded, and the target network, of which
+    only training has any use, a copy of the other.
 
     Raises
     ------
@@ -48,6 +53,9 @@ def ship(run_folder: Path, target: Path) -> Path:
     run = find_run(run_folder, LAST)
     model = algo_class(run.algo).load(run.path, device="cpu", custom_objects={"buffer_size": 1})
     model.policy.optimizer.state.clear()
+    if is_half:
+        model.policy.q_net_target = model.policy.q_net  # stored once
+        model.policy.half()
     env_id = run.settings["env"]
     (target / env_id).mkdir(parents=True, exist_ok=True)
     model.save(target / f"{env_id}.zip")

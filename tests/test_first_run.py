@@ -25,3 +25,7 @@ def test_it_ends_with_the_verdict_what_to_open_and_three_commands():
     assert "Open logs/first-run/report/evaluation.html" in told
     commands = [line for line in told.replace("\\\n", "").splitlines() if re.search(r"python3?(\.[0-9]+)? ", line)]
     assert len(commands) == 3 and "{" not in told
+
+
+def test_the_stock_agent_it_shows_is_shipped():
+    assert (ROOT / "trained-agents" / first_run.STOCK_DQN / "Dispatch-v0.zip").is_file()

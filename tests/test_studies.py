@@ -10,6 +10,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import yaml
+from stable_baselines3 import DQN
 
 import custom_envs  # noqa: F401 - registers the environments and algorithms
 from agents.branching_dqn import BranchingDQN
@@ -19,6 +20,7 @@ from studies.jobs import ROOT, Job, latest_run, run_all, train_job
 from studies.real_days import FLEETS, name_of, result
 from studies.short_shift import AGENTS, PROBLEMS, SEEDS, run_folder, trained_models, training_jobs
 from tests.training.tiny import run as train_run
+from tests.training.tiny import write_config
 from training.blocks import check_hyperparams, find_config, read_block
 from training.real_days import parse_day_ranges
 
@@ -243,6 +245,19 @@ def test_shipped_model_chooses_as_the_run_and_is_smaller(tmp_path):
     observation, _ = env.reset(options={"day": 5})
     q_values = [model.q_values(observation) for model in models]
     assert np.array_equal(*q_values)
+
+
+def test_a_model_in_half_precision_is_small_and_worth_the_same(tmp_path):
+    run = train_run(tmp_path, config=write_config(tmp_path, policy_kwargs={"net_arch": [1024]}))
+    half = ship.ship(run, tmp_path / "half", is_half=True)
+    # A weight of the run: in two networks and two moments of Adam, 4 bytes each; here once, 2 bytes: an eighth.
+    assert (half / "Dispatch-v0.zip").stat().st_size < 0.3 * (run / "Dispatch-v0.zip").stat().st_size
+    exact, rounded = (DQN.load(folder / "Dispatch-v0.zip", device="cpu") for folder in (run, half))
+    env = RewardV2(gym.make("Dispatch-v0", num_drivers=2, max_bookings=3))
+    observation, _ = env.reset(options={"day": 5})
+    q_values = [model.q_net(model.policy.obs_to_tensor(observation)[0]).detach().numpy() for model in (exact, rounded)]
+    # 11 significant bits of each weight
+    assert q_values[1] == pytest.approx(q_values[0], abs=0.01 * float(np.abs(q_values[0]).max()))
 
 
 def test_shipped_settings_hold_no_path_of_a_machine():
