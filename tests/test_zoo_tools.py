@@ -98,9 +98,9 @@ def test_a_pushed_agent_comes_back_from_the_hub(shipped, tmp_path, monkeypatch):
     assert get_saved_hyperparams(f"{folder}/Dispatch-v0")[0]["env_wrapper"] == "reward.RewardV2"
 
 
-def made_up_run(folder: Path, algo: str, first: float) -> None:
+def made_up_run(folder: Path, algo: str, number: int, first: float) -> None:
     """What a run leaves: rewards that grow by 1 an episode of 24 decisions, and two evaluations of three days."""
-    run = folder / algo / "Dispatch-v0_1"
+    run = folder / algo / f"Dispatch-v0_{number}"
     run.mkdir(parents=True)
     rows = "\n".join(f"{first + i},24,{i + 1}.0" for i in range(120))
     (run / "0.monitor.csv").write_text(
@@ -112,7 +112,8 @@ def made_up_run(folder: Path, algo: str, first: float) -> None:
 
 def test_plots_draw_what_our_runs_leave(tmp_path):
     for algo, first in (("dqn", 100.0), ("branching_dqn", 200.0)):
-        made_up_run(tmp_path, algo, first)
+        made_up_run(tmp_path, algo, 1, first)
+        made_up_run(tmp_path, algo, 2, first + 10.0)
     zoo("plots.plot_train", "-a", "dqn", "-e", "Dispatch-v0", "-f", str(tmp_path))
     shown = zoo(
         "plots.all_plots",
@@ -126,6 +127,6 @@ def test_plots_draw_what_our_runs_leave(tmp_path):
         "-o",
         f"{tmp_path}/all",
     )
-    # last evaluation of dqn: 100 + (3, 4, 5), of branching_dqn 200 + (3, 4, 5)
-    assert "104" in shown and "204" in shown
+    # last evaluations of dqn: 100 + (3, 4, 5) and 110 + (3, 4, 5), so 109 on average; of branching_dqn 100 more
+    assert "109" in shown and "209" in shown
     zoo("plots.plot_from_file", "-i", f"{tmp_path}/all.pkl", "-l", "stock", "masked")
