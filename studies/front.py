@@ -14,27 +14,52 @@ from typing import Any, NamedTuple
 
 import matplotlib
 
-from studies.results import FOLDER, ROOT, Column, Result, ResultError, add_publish, hand_over
+from studies.results import FOLDER, ROOT, Column, Result, ResultError, add_publish, hand_over, interval
 
 PICTURE = Path("docs/assets/policies.svg")
 
 
 class Cell(NamedTuple):
-    """Where a number stands: the result, the values that tell its row, and the column."""
+    """
+    Where a number stands.
+
+    Attributes
+    ----------
+    result, where, column
+        The table, the values that tell its row, and the key of the column.
+    fleet
+        Which of several, where the table shows a list.
+    sign
+        -1 where the table shows the rule less this policy.
+    """
 
     result: str
     where: dict[str, Any]
     column: str = "difference"
+    fleet: int | None = None
+    sign: int = 1
 
+    def value(self, results: dict[str, Result]) -> Any:
+        found = results[self.result].row(**self.where)[self.column]
+        if self.fleet is not None and isinstance(found, list):
+            found = found[self.fleet]
+        if self.sign < 0:
+            found = interval(-found["mean"], -found["high"], -found["low"])
+        return found
+
+
+TEN_DRIVERS = 1  # in tables that show fleets of 8 / 10 / 14
+SHORT, SHORT_PLANNED = "short-shift-v2", "opponents-short-shift"
+REAL, REAL_PLANNED = "real-days-10-off", "opponents-real-days"
+GIVES_BACK, GIVES_BACK_AGENTS = "plan-improvement", "plan-improvement-agents"
+LOAD_1 = "operating-day-load-1-on"
+JUST_IN_TIME = {"policy": "insertion_just_in_time"}
 
 # World to who decides to where it was measured. The best rule is in points, cost or francs, the others as differences.
-SHORT, REAL, GIVES_BACK = "short-shift-v2", "real-days-10-off", "real-days-10-gives-back"
-LOAD_1, LOAD_1_PLANNED = "operating-day-load-1-on", "operating-day-load-1-replan"
-PLANNED = "opponents-short-shift"
 SOURCES: dict[str, dict[str, Cell]] = {
     "short": {
-        "hindsight": Cell(PLANNED, {"policy": "hindsight"}),
-        "replanner": Cell(PLANNED, {"policy": "replan_search"}),
+        "hindsight": Cell(SHORT_PLANNED, {"policy": "hindsight"}),
+        "replanner": Cell(SHORT_PLANNED, {"policy": "replan_search"}),
         "agent": Cell(SHORT, {"kind": "model"}),
         "best_rule": Cell(SHORT, {"difference": "best rule"}, "objective"),
         "nearest": Cell(SHORT, {"policy": "nearest_driver"}),
@@ -47,14 +72,12 @@ SOURCES: dict[str, dict[str, Cell]] = {
         "nearest": Cell(REAL, {"policy": "nearest_driver"}),
     },
     "gives_back": {
-        "replanner": Cell(GIVES_BACK, {"policy": "replan_search"}),
-        "agent": Cell(GIVES_BACK, {"kind": "model"}),
-        "best_rule": Cell(GIVES_BACK, {"difference": "best rule"}, "objective"),
-        "nearest": Cell(GIVES_BACK, {"policy": "nearest_driver"}),
+        "hindsight": Cell(REAL_PLANNED, {"policy": "hindsight"}, fleet=TEN_DRIVERS),
+        "replanner": Cell(GIVES_BACK, JUST_IN_TIME, "against_replan_search", TEN_DRIVERS, sign=-1),
+        "agent": Cell(GIVES_BACK_AGENTS, {"policy": "maskable_dqn_mean"}, fleet=TEN_DRIVERS),
+        "best_rule": Cell(GIVES_BACK, JUST_IN_TIME, "gives_back", TEN_DRIVERS),
     },
     "load_1": {
-        "hindsight": Cell(LOAD_1_PLANNED, {"policy": "hindsight"}),
-        "replanner": Cell(LOAD_1_PLANNED, {"policy": "replan_search"}),
         "agent": Cell(LOAD_1, {"kind": "model"}),
         "best_rule": Cell(LOAD_1, {"difference": "best rule"}, "objective"),
         "nearest": Cell(LOAD_1, {"policy": "nearest_driver"}),
@@ -64,7 +87,7 @@ COLUMNS = {
     "short": "short shift",
     "real": "real days, cost",
     "gives_back": "... plans improved",
-    "load_1": "a company's load, CHF",
+    "load_1": "real load, CHF",
 }
 ROWS = {
     "hindsight": "hindsight",
@@ -90,7 +113,7 @@ def front(results: dict[str, Result]) -> Result:
         row: dict[str, Any] = {"who": who, "label": label, "bold": who == "agent"}
         for world, cells in SOURCES.items():
             cell = cells.get(who)
-            row[world] = None if cell is None else results[cell.result].row(**cell.where)[cell.column]
+            row[world] = None if cell is None else cell.value(results)
             if who == "best_rule":
                 row[world] = f"{row[world]:.0f}"  # the level that the others are compared with: no difference, no sign
         rows.append(row)
