@@ -123,7 +123,10 @@ def front(results: dict[str, Result]) -> Result:
         "Six who decide, in four worlds",
         (Column("label", "less the best rule"), *(Column(key, name, sign=True) for key, name in COLUMNS.items())),
         tuple(rows),
-        days="500 shifts; 72 real days; 500 days at load 1",
+        days=(
+            "short shift 500 days (re-planner and hindsight 200); real days 24 x 3 draws, 10 drivers (hindsight one "
+            "draw); 500 operating days at load 1"
+        ),
         interval="95 %",
         date=max(result.date for result in shown),
         commit=shown[0].commit,
