@@ -42,6 +42,9 @@ test: $(VENV)/.dev ## sets up, runs the tests but the slow ones (under 4 min, wh
 test-slow: $(VENV)/.dev ## the tests that train for a minute or more
 	$(BIN)/python -m pytest -m slow
 
+fuzz: $(VENV)/.dev ## 10 000 damaged day files: each ends in a day or in a message, in seconds (minutes)
+	FUZZ_CASES=10000 $(BIN)/python -m pytest -n 2 -m slow tests/fuzz
+
 check: lint type test ## ruff, mypy, tests
 
 lint: $(VENV)/.dev ## ruff

@@ -95,16 +95,10 @@ class HourlyTravel:
         return {"model": "hourly", "speeds_kmh": list(self.speeds_kmh), "detour": self.detour}
 
 
-@dataclass(frozen=True, slots=True)
-class PowerLawTravel:
-    """Minutes = minutes_per * km ** exponent, km the great circle: short trips are slower per kilometre."""
+class _WorkInMinutes:
+    """What models have in common that know the minutes of a leg: work is minutes, done at one a minute all day."""
 
-    minutes_per: float = 2.08  # [min] for the first km; Chattanooga, fitted on road times of 339 places (R2 0.87)
-    exponent: float = 0.845  # same fit
-
-    def __post_init__(self) -> None:
-        check_between("travel power_law", "minutes_per", self.minutes_per, 0.001, MAX_MINUTES_PER_KM, "minutes")
-        check_between("travel power_law", "exponent", self.exponent, MIN_EXPONENT, MAX_EXPONENT, "")
+    __slots__ = ()
 
     @property
     def has_matrix(self) -> bool:
@@ -117,6 +111,18 @@ class PowerLawTravel:
     def speeds(self) -> FloatArray:
         return np.ones(24)
 
+
+@dataclass(frozen=True, slots=True)
+class PowerLawTravel(_WorkInMinutes):
+    """Minutes = minutes_per * km ** exponent, km the great circle: short trips are slower per kilometre."""
+
+    minutes_per: float = 2.08  # [min] for the first km; Chattanooga, fitted on road times of 339 places (R2 0.87)
+    exponent: float = 0.845  # same fit
+
+    def __post_init__(self) -> None:
+        check_between("travel power_law", "minutes_per", self.minutes_per, 0.001, MAX_MINUTES_PER_KM, "minutes")
+        check_between("travel power_law", "exponent", self.exponent, MIN_EXPONENT, MAX_EXPONENT, "")
+
     def legs(self, origins: FloatArray, destinations: FloatArray) -> tuple[FloatArray, FloatArray]:
         km = great_circle_km(origins, destinations)
         return km, self.minutes_per * km**self.exponent
@@ -126,7 +132,7 @@ class PowerLawTravel:
 
 
 @dataclass(frozen=True, eq=False)
-class MatrixTravel:
+class MatrixTravel(_WorkInMinutes):
     """
     Minutes (and kilometres, else the great circle) from each listed place to each other.
 
@@ -175,17 +181,6 @@ class MatrixTravel:
             object.__setattr__(self, name, table)
         for row, place in enumerate(self.places):
             self._rows.setdefault(_rounded(*place), row)
-
-    @property
-    def has_matrix(self) -> bool:
-        return True
-
-    @property
-    def detour(self) -> float:
-        return 1.0
-
-    def speeds(self) -> FloatArray:
-        return np.ones(24)
 
     def legs(self, origins: FloatArray, destinations: FloatArray) -> tuple[FloatArray, FloatArray]:
         from_row, to_row = self._lookup(origins), self._lookup(destinations)

@@ -19,7 +19,7 @@ from envs.days.bounds import LAST_MIN
 from envs.days.files import read_days
 
 pytestmark = pytest.mark.slow
-NUM_CASES = int(os.environ.get("FUZZ_CASES", "10000"))
+NUM_CASES = int(os.environ.get("FUZZ_CASES", "1000"))
 NUM_PARTS = 10
 LIMIT_S = 5.0  # of processor time, so that a busy machine is no hang
 PLANTED = ("Jane Roe", "Jean-Pierre Exemple", "+41 79 555 01 02", "0795550102", "022 555 01 03")

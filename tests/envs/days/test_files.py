@@ -498,7 +498,7 @@ def any_day(draw) -> Day:
                 draw(_LAT),
                 draw(_LON),
                 start,
-                start + draw(st.floats(1, 600)),
+                start + draw(st.floats(2, 600)),  # a shift within the first minute is refused too
                 draw(st.booleans()),
                 True,
                 start if with_break else None,
