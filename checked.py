@@ -8,6 +8,7 @@ knows is an error that names the nearest known one.
 from __future__ import annotations
 
 import difflib
+import importlib
 import math
 import re
 import types
@@ -53,6 +54,24 @@ def check_names(where: str, given: Iterable[Any], known: Iterable[Any], what: st
 
 
 # --- values ----------------------------------------------------------------------------------------------------------
+
+
+def import_packages(packages: Iterable[str]) -> None:
+    """
+    Import packages of others, which register what they bring: environments, algorithms, rules.
+
+    Raises
+    ------
+    SettingsError
+        When one of them can't be imported.
+    """
+    for package in packages:
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            raise SettingsError(
+                f"--gym-packages {package}: {error}. Install the package, or put its folder on PYTHONPATH."
+            ) from error
 
 
 def is_number_as_text(value: Any) -> bool:

@@ -36,14 +36,14 @@ def main(argv: list[str] | None = None) -> int:
 
     with progress_bar("day") as bar:
         bar.set_description("loading")
+        from checked import SettingsError
         from evaluation.files import write
         from evaluation.runs import ModelError
-        from evaluation.setup import SetupError
         from evaluation.table import text
 
         try:
             evaluation, folder = evaluate(args, command, bar)
-        except (SetupError, ModelError) as error:
+        except (SettingsError, ModelError) as error:
             bar.close()
             print(f"evaluate.py: {error}", file=sys.stderr)
             return BAD_SETTING
@@ -56,14 +56,17 @@ def main(argv: list[str] | None = None) -> int:
 def evaluate(args: argparse.Namespace, command: str, bar: tqdm[Any]) -> tuple[Evaluation, Path]:
     """Resolve the arguments, let everybody play, and return the evaluation and the folder for its files."""
     from baselines.replanners import Replanner
+    from checked import import_packages
     from evaluation.comparison import Evaluation
     from evaluation.files import commit_and_versions
+    from evaluation.foreign import evaluate_foreign
     from evaluation.players import choose_rules, load_models, make_ensembles, pool_seeds
     from evaluation.progress import days_of
     from evaluation.reference import make_reference
     from evaluation.runner import play
     from evaluation.runs import find_runs, folder_for_results
     from evaluation.setup import (
+        DEFAULT_SCENARIOS,
         day_notes,
         make_arena,
         make_cases,
@@ -73,8 +76,15 @@ def evaluate(args: argparse.Namespace, command: str, bar: tqdm[Any]) -> tuple[Ev
         usual_objective,
     )
 
+    import_packages(args.gym_packages)
     runs = find_runs(args.model, args.checkpoints or ["best"], args.algo)
     env_id, reward, overrides, scenario_name = resolve_world(args, [run.settings for run in runs])
+    folder = Path(args.output) if args.output else folder_for_results(runs)
+    if env_id not in DEFAULT_SCENARIOS:
+        kwargs = overrides if scenario_name is None else {**overrides, "scenario": scenario_name}
+        evaluation = evaluate_foreign(args, env_id, reward, kwargs, runs, bar)
+        evaluation.about["command"] = command
+        return evaluation, folder
     scenario = make_scenario(env_id, scenario_name, overrides)
     cases = make_cases(args, scenario)
     objective = args.objective or usual_objective(scenario, from_files=bool(args.days_from) or reward is None)
@@ -130,7 +140,7 @@ def evaluate(args: argparse.Namespace, command: str, bar: tqdm[Any]) -> tuple[Ev
             **commit_and_versions(),
         },
     )
-    return evaluation, Path(args.output) if args.output else folder_for_results(runs)
+    return evaluation, folder
 
 
 if __name__ == "__main__":

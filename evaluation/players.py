@@ -56,6 +56,18 @@ def algo_class(algo: str) -> type[Any]:
     )
 
 
+def load_model(run: Run) -> Any:
+    """The model itself, to predict with only: no replay buffer, no rollouts."""
+    light = {"buffer_size": 1, "lr_schedule": lambda _: 0.0, "exploration_schedule": lambda _: 0.0}
+    cls = algo_class(run.algo)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return cls.load(run.path, device="cpu", custom_objects=light)
+    except Exception as error:
+        raise ModelError(f"--model {run.path}: can't be loaded as {run.algo}: {error}") from error
+
+
 def load_policy(run: Run, env: Any) -> ModelPolicy:
     """
     The model of ``run`` as a policy for the sizes of ``env`` (wrapped in its reward).
@@ -70,15 +82,7 @@ def load_policy(run: Run, env: Any) -> ModelPolicy:
             f"--model {run.path}: trained with normalized observations, which this evaluation does not repeat. Train "
             "with 'normalize: {norm_obs: false}': observations lie in [-1, 1] already."
         )
-    cls = algo_class(run.algo)
-    # No replay buffer, no rollouts: a loaded model only predicts.
-    light = {"buffer_size": 1, "lr_schedule": lambda _: 0.0, "exploration_schedule": lambda _: 0.0}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            model = cls.load(run.path, device="cpu", custom_objects=light)
-    except Exception as error:
-        raise ModelError(f"--model {run.path}: can't be loaded as {run.algo}: {error}") from error
+    model = load_model(run)
     problem = misfit(model.observation_space, model.action_space, env)
     if problem is not None:
         if run.algo not in PAIR_ALGOS:
@@ -86,7 +90,7 @@ def load_policy(run: Run, env: Any) -> ModelPolicy:
         from agents.transfer import load_for
 
         try:
-            model = load_for(run.path, env, cls, device="cpu", buffer_size=1, verbose=0)
+            model = load_for(run.path, env, type(model), device="cpu", buffer_size=1, verbose=0)
         except ValueError as error:
             raise ModelError(f"--model {run.path}: {problem} ({error})") from error
     return ModelPolicy(run.name, model, own_reward(run, env, getattr(model, "prices", None)))

@@ -47,12 +47,16 @@ def test_the_environment_keeps_gymnasiums_rules(mypkg):
     check_env(gym.make("OneVan-v0").unwrapped, skip_render_check=True)
 
 
-def test_an_environment_and_an_algorithm_of_ones_own_train(mypkg, tmp_path):
+def test_an_environment_and_an_algorithm_of_ones_own_train_and_are_judged(mypkg, tmp_path):
     run = trained(tmp_path, "--env", "OneVan-v0", "-n", "300")
     model = ALGOS["boltzmann_dqn"].load(run / "OneVan-v0.zip")
     assert model.temperature == 2.0
     observation, _ = gym.make("OneVan-v0").reset(seed=0)
     assert model.predict(observation, deterministic=True)[0] in (0, 1)
+    assert evaluate.main(["--gym-packages", "mypkg", "--model", str(run), "--episodes", "3"]) == 0
+    policies = json.loads((run / "evaluation.json").read_text())["policies"]
+    assert set(policies) == {"boltzmann_dqn OneVan-v0_1 (last)", "random_action"}
+    assert policies["random_action"]["kpis"]["length"] == 50.0
 
 
 def test_an_algorithm_of_ones_own_learns_dispatch_and_is_judged_beside_the_rules(mypkg, tmp_path):

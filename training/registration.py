@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable
 
-from checked import SettingsError
+from checked import import_packages
 
 
 def register(packages: Iterable[str] = ()) -> None:
@@ -26,10 +25,4 @@ def register(packages: Iterable[str] = ()) -> None:
     from agents.zoo import register as register_algorithms
 
     register_algorithms()
-    for package in packages:
-        try:
-            importlib.import_module(package)
-        except ImportError as error:
-            raise SettingsError(
-                f"--gym-packages {package}: {error}. Install the package, or put its folder on PYTHONPATH."
-            ) from error
+    import_packages(packages)
