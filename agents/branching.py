@@ -14,7 +14,7 @@ states, the "vine" of Schulman et al. (2015), "Trust Region Policy Optimization"
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +24,7 @@ from torch.nn import functional as F
 
 from agents.masking import INFEASIBLE
 from agents.replay import ClockReplayBuffer
+from checked import read_section
 from envs.branches import Branches, Choose, Value
 from envs.vec_env import DispatchVecEnv
 
@@ -98,24 +99,8 @@ class BranchSettings:
 
     @classmethod
     def read(cls, given: dict[str, Any]) -> BranchSettings:
-        """
-        From a YAML mapping.
-
-        Raises
-        ------
-        ValueError
-            For an unknown name or a value out of range.
-        """
-        check_names(cls, given, "branching")
-        return cls(**given)
-
-
-def check_names(settings: type, given: dict[str, Any], key: str) -> None:
-    """Refuse names below the YAML key ``key`` that the dataclass ``settings`` doesn't have (ValueError)."""
-    names = [each.name for each in fields(settings)]
-    for name in given:
-        if name not in names:
-            raise ValueError(f"{key}: unknown setting '{name}'. Known: {', '.join(names)}.")
+        """From a YAML mapping; a name or value that can't be is a SettingsError."""
+        return read_section(cls, given, "branching")
 
 
 class BranchSamples(NamedTuple):

@@ -20,8 +20,9 @@ import numpy.typing as npt
 import torch as th
 from torch.nn import functional as F
 
-from agents.branching import BranchBuffer, check_names
+from agents.branching import BranchBuffer
 from agents.masking import INFEASIBLE, MASK_KEY
+from checked import read_section
 from envs.vec_env import DispatchVecEnv
 
 TEMPERATURE = 0.1  # of the cross-entropy, in units of Q: a clear choice is one by a few tenths
@@ -68,18 +69,8 @@ class TeacherSettings:
 
     @classmethod
     def read(cls, given: dict[str, Any]) -> TeacherSettings:
-        """
-        From a mapping.
-
-        Raises
-        ------
-        ValueError
-            For an unknown name, a value out of range or a missing rule.
-        """
-        check_names(cls, given, "teacher")
-        if "rule" not in given:
-            raise ValueError("teacher: name the rule to imitate, such as rule: best_reward_with_prices.")
-        return cls(**given)
+        """From a YAML mapping with the rule put in; a name or value that can't be is a SettingsError."""
+        return read_section(cls, given, "teacher", "Name the rule to imitate, such as rule: best_reward_with_prices.")
 
 
 def imitation_loss(q_values: th.Tensor, taught: th.Tensor) -> th.Tensor:

@@ -12,8 +12,11 @@ from typing import Any
 import yaml
 from rl_zoo3.utils import ALGOS
 
+from agents.branching import BranchSettings
+from agents.imitation import TeacherSettings
 from checked import SettingsError, is_number_as_text, nearest
 from training.settings import REPO_ROOT
+from training.teacher import with_rule
 
 # Keys that are read here; all other keys go to the constructor of the algorithm.
 OWN_KEYS = (
@@ -155,10 +158,6 @@ def check_hyperparams(hyperparams: Mapping[str, Any], algo: str, where: str) -> 
 
 def check_parts(hyperparams: Mapping[str, Any], where: str) -> None:
     """Refuse settings of the parts of an algorithm that it would refuse itself, before anything is set up."""
-    from agents.branching import BranchSettings
-    from agents.imitation import TeacherSettings
-    from training.teacher import with_rule
-
     try:
         if hyperparams.get("branching") is not None:
             BranchSettings.read(hyperparams["branching"])

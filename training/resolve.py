@@ -19,8 +19,11 @@ import numpy as np
 from rl_zoo3.utils import ALGOS
 
 from agents.maskable_dqn import MaskableDQN
+from baselines import tuned_settings
 from checked import SettingsError, check_names, nearest
-from envs import SELECTION_DAYS, TRAINING_DAYS
+from envs import SELECTION_DAYS, TRAINING_DAYS, DispatchEnv
+from envs.days.scenario import Scenario
+from evaluation.setup import usual_objective
 from training.blocks import (
     check_algo,
     check_hyperparams,
@@ -173,8 +176,6 @@ def _wants_batch(algo: str, env_id: str) -> bool:
 
 
 def _is_ours(env_id: str) -> bool:
-    from envs import DispatchEnv
-
     return _entry_point(env_id) is DispatchEnv
 
 
@@ -233,10 +234,6 @@ def _tuned(
     env_id: str, env_kwargs: Mapping[str, Any], env_wrapper: Any, from_files: bool
 ) -> dict[str, dict[str, float]]:
     """Tuned settings by rule for this environment and reward."""
-    from baselines import tuned_settings
-    from envs.days.scenario import Scenario
-    from evaluation.setup import usual_objective
-
     kwargs = {**gym.spec(env_id).kwargs, **env_kwargs}
     overrides = {key: value for key, value in kwargs.items() if key not in ("scenario", "days", "day_list", "in_order")}
     scenario = Scenario.load(kwargs.get("scenario", "short_shift"), **overrides)

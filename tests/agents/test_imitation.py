@@ -152,8 +152,8 @@ def test_teacher_is_not_saved_and_given_anew(tmp_path):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({**NEAREST, "untl": 0.5}, r"unknown setting 'untl'"),
-        ({"until": 0.5}, r"name the rule to imitate"),
+        ({**NEAREST, "untl": 0.5}, r"teacher: unknown key 'untl'. Did you mean 'until'"),
+        ({"until": 0.5}, r"teacher: key 'rule' is missing. Name the rule to imitate"),
         ({"rule": "nearest_driver"}, r"expected a rule that answers act\(batch, payer\), got 'nearest_driver'"),
         ({**NEAREST, "until": 1.5}, r"until is a share of the training in \[0, 1\], got 1.5"),
     ],

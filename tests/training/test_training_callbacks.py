@@ -7,6 +7,7 @@ import json
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+import train
 import training.callbacks
 from reward import RewardFunction
 from tests.training.tiny import DECISIONS, metrics_of, run, write_config
@@ -88,3 +89,10 @@ def test_metrics_file_is_valid_json_at_any_time(tmp_path):
     content = json.loads(metrics.path.read_text())
     assert content["episodes"][0]["reward"] is None and content["num_timesteps"] == 24
     assert not list(tmp_path.glob("*.new"))
+
+
+def test_progress_counts_the_decisions_of_the_whole_run(tmp_path, capsys):
+    folder = run(tmp_path, "-n", "48", "-P", "--eval-freq", "24", "--eval-episodes", "1")
+    assert "48/48" in capsys.readouterr().err
+    assert train.main(["--resume", str(folder), "-n", "96", "-P", "--verbose", "0"]) == 0
+    assert "96/96" in capsys.readouterr().err  # and not 48 of them

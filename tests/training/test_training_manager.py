@@ -347,7 +347,7 @@ def test_prices_of_a_rule_that_was_not_tuned_are_refused(tmp_path, capsys):
     ("branching", "message"),
     [
         ("{'rows':10}", r"branching: a look makes up to states x actions = 192 copies, more than rows=10"),
-        ("{'rowz':10}", r"branching: unknown setting 'rowz'"),
+        ("{'rowz':10}", r"branching: unknown key 'rowz'. Did you mean 'rows'"),
         ("{'states':'many'}", r"hyperparameter file"),
     ],
 )

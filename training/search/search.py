@@ -10,6 +10,7 @@ from typing import Any
 from checked import SettingsError
 from envs import SELECTION_DAYS
 from evaluation.runner import Case
+from evaluation.setup import make_scenario
 from training.real_days import read_day_lists, service_day
 from training.rewards import reward_of_wrapper
 from training.search import spaces
@@ -99,8 +100,6 @@ class Search:
 
     def scenario(self) -> Any:
         """The world that agents are judged in."""
-        from evaluation.setup import make_scenario
-
         kwargs = {**self.env_kwargs, **self.eval_env_kwargs}
         for key in ("days", "day_list", "in_order", "render_mode"):
             kwargs.pop(key, None)
