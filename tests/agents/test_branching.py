@@ -182,7 +182,7 @@ def test_single_environments_are_refused():
     ("given", "message"),
     [
         ({"state": 3}, r"branching: unknown key 'state'. Did you mean 'states'"),
-        ({"start": "2e-1"}, r"branching: start: expected a number, came '2e-1'. YAML reads 1e-4 as text"),
+        ({"start": "2e-1"}, r"branching: start: expected a number, came 2e-1. YAML reads 1e-4 as text"),
         ({"actions": 1}, "2 or more actions"),
         ({"random_actions": 6}, "fewer of them random"),
         ({"start": 1.5}, "share of the training"),
