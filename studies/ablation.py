@@ -29,6 +29,8 @@ WHOLE, Q_LEARNING = "whole", "q-learning"
 
 PAIR = {"pair_mixing": True}  # policy_kwargs of the whole agent; --hyperparams replaces them as one
 FLAT: dict[str, Any] = {"policy": "MaskableMlpPolicy", "policy_kwargs": {"net_arch": [256, 256]}}
+ALL_PAIRS: dict[str, Any] = {"replay_buffer_kwargs": {"pair_fill": 1.0}}  # room for rows of infeasible pairs too
+OWN_ALGOS = ("--gym-packages", "studies.unmasked")
 PRIORITIZED = {"replay_buffer_class": "agents.replay.PrioritizedClockReplayBuffer"}
 
 
@@ -51,14 +53,33 @@ class Variant:
     against: str = WHOLE
     algo: str = "branching_dqn"
 
+    @property
+    def config(self) -> str:
+        """Its hyperparameter file."""
+        return f"hyperparams/v2/{'maskable' if self.algo == 'maskable_dqn' else 'branching'}_dqn.yml"
+
 
 VARIANTS = (
     Variant(WHOLE, "all parts: mask, pair network with mixing, start from the immediate reward, double Q, branches"),
+    Variant(
+        "no-mask",
+        "may choose any pair of a driver and a booking that are there, in exploration, choice, target, branches and "
+        "evaluation; an infeasible one costs 5 points and acts as wait (is_feasible stays among the pair's features)",
+        ALL_PAIRS,
+        algo="present_pairs_dqn",
+    ),
     Variant(
         "flat",
         "fully connected network (256, 256) on the flattened observation, masked; reads the immediate reward as an "
         "input but doesn't start from it",
         FLAT,
+    ),
+    Variant(
+        "flat-no-mask",
+        "the flat network, all 76 actions open as to stock DQN",
+        {**FLAT, **ALL_PAIRS},
+        against="flat",
+        algo="all_actions_dqn",
     ),
     Variant("no-pair-mixing", "pairs don't learn of their rivals", {"policy_kwargs": {"pair_mixing": False}}),
     Variant(
@@ -152,7 +173,8 @@ def training_jobs(
     for seed in seeds:
         for variant in variants:
             run = run_folder(folder, variant.name, seed, n_timesteps)
-            arguments = ["--reward", "v2", "--algo", variant.algo, "--hyperparams-block", BLOCK, "--seed", str(seed)]
+            arguments = ["--reward", "v2", "--algo", variant.algo, "-conf", variant.config, *OWN_ALGOS]
+            arguments += ["--hyperparams-block", BLOCK, "--seed", str(seed)]
             arguments += ["--eval-freq", "-1", "--no-save-replay-buffer"]  # the last model counts
             if n_timesteps is not None:
                 arguments += ["-n", str(n_timesteps)]
@@ -167,8 +189,8 @@ def models_of(folders: Sequence[Path]) -> list[str]:
 
 
 def evaluate(arguments: Sequence[str], output: Path) -> None:
-    command = [sys.executable, "evaluate.py", "--reward", "v2", "--last", *arguments, "--output", str(output)]
-    subprocess.run(command, cwd=ROOT, check=True)
+    options = ["--reward", "v2", "--last", *OWN_ALGOS, *arguments, "--output", str(output)]
+    subprocess.run([sys.executable, "evaluate.py", *options], cwd=ROOT, check=True)
 
 
 def result(variants: Sequence[Variant], folders: dict[str, list[Path]], days: DayResults) -> Result:

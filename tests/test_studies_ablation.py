@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 import custom_envs  # noqa: F401 - registers the algorithms
+import studies.unmasked  # noqa: F401 - and two of the ablation's own
 from envs.vec_env import DispatchVecEnv
 from reward import RewardFunction
 from studies.ablation import BLOCK, Q_LEARNING, VARIANTS, WHOLE, result, run_folder, training_jobs
 from studies.paired import DayResults
-from training.blocks import check_hyperparams, find_config, read_block
+from training.blocks import check_hyperparams, read_block
 from training.options import build_parser
+from training.settings import REPO_ROOT
 
 COLUMNS = ("reward", "service_rate", "late_share_5", "num_infeasible")
 
@@ -41,7 +43,7 @@ def test_every_variant_has_known_settings_and_something_to_differ_from():
     assert len(set(names)) == len(names)
     for variant in VARIANTS:
         assert variant.against in names
-        _, block = read_block(find_config("v2", variant.algo), BLOCK, fall_back=False)
+        _, block = read_block(REPO_ROOT / variant.config, BLOCK, fall_back=False)
         check_hyperparams({**block, **variant.changes}, variant.algo, variant.name)
         assert all(block.get(key) != value for key, value in variant.changes.items() if key != "policy")
 
