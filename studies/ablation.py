@@ -5,7 +5,7 @@ Trains BranchingDQN on the short shift, V2, with one part taken away (or one opt
 at a reduced budget: block ``Dispatch-v0-ablation`` of ``hyperparams/v2/branching_dqn.yml``; without its branches it is
 MaskableDQN, and the block of the same name in ``maskable_dqn.yml``. Then all and the rules
 play the 500 report days; differences are paired by day. Can be stopped at any time: the same command goes on where it
-was. The full agent is trained longer, so its figures in the README are higher than the first row here.
+was. The full agent is trained longer, so its figures are higher in the table of the short shift.
 """
 
 from __future__ import annotations

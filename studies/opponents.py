@@ -1,9 +1,10 @@
 """
-The README's tables of the hardest opponents: ``python -m studies.opponents`` (``make opponents DATA=TRIPS.csv``).
+The tables of the hardest opponents: ``python -m studies.opponents`` (``make opponents DATA=TRIPS.csv``).
 
 Rules, re-planners (PyVRP, VROOM, OR-Tools, the project's own search) and trained agents on the same days, with the gap
-of each to the hindsight plan and a proven bound. Real days need the published bookings (README, Real days); without
-them the two generated environments are played alone. Can be stopped at any time: the same command goes on.
+of each to the hindsight plan and a proven bound. Real days need the published bookings (see
+docs/environments/real-days.md); without them the two generated environments are played alone. Can be stopped at any
+time: the same command goes on.
 
 The defaults are a reduced size, and the table says so: re-planners cost (days x ticks x limit). The full size is
 ``--days 60-89 --announce-seeds 0 1 2 3 4 --replan-seeds 0 1 --replan-ms 100 --short-days 500 --operating-days 100``.

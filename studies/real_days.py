@@ -1,5 +1,5 @@
 """
-The README's table on real days: ``python -m studies.real_days TRIPS.csv`` (``make real-days DATA=TRIPS.csv``).
+The tables on real days: ``python -m studies.real_days TRIPS.csv`` (``make real-days DATA=TRIPS.csv``).
 
 Converts the published paratransit bookings with six draws of when they are announced, trains the agents with five seeds
 on service days 0-44, and lets their last models, these together by their mean Q-values, and all rules play days 60-89
@@ -38,7 +38,9 @@ LATE_AGENTS: dict[str, tuple[str, ...]] = {
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("trips", type=Path, help="CSV of the published bookings (layout: see README, Real days)")
+    parser.add_argument(
+        "trips", type=Path, help="CSV of the published bookings (docs/environments/real-days.md)"
+    )
     parser.add_argument(
         "--agents", nargs="+", choices=list(AGENTS), help="default: all; with lateness branching_dqn alone"
     )

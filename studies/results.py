@@ -266,6 +266,7 @@ def of_evaluation(
     if any(policy["latency_ms_p50"] is not None for policy in policies.values()):
         columns.append(Column("ms", "ms a decision, p50 / p99", None))
     labels = labels_of(about)
+    kinds = {name: "ensemble" if is_ensemble(about, name) else found["kind"] for name, found in policies.items()}
     rows: list[dict[str, Any]] = []
     if hindsight is not None:
         empty = {column.key: None for column in columns}
@@ -277,8 +278,8 @@ def of_evaluation(
         rows.append(
             {
                 "policy": policy,
-                "kind": found["kind"],
-                "bold": found["kind"] in ("pool", "model"),
+                "kind": kinds[policy],
+                "bold": kinds[policy] in ("pool", "ensemble"),
                 "label": label,
                 "objective": rounded(found["objective_mean"]),
                 "difference": difference_in(about, policy) or "best rule",
@@ -347,6 +348,11 @@ def difference_in(about: dict[str, Any], policy: str, metric: str | None = None)
     return None
 
 
+def is_ensemble(about: dict[str, Any], policy: str) -> bool:
+    """Whether a player of evaluation.json is several networks that choose as one."""
+    return about["policies"][policy]["kind"] == "model" and policy not in about["models"]
+
+
 def labels_of(about: dict[str, Any]) -> dict[str, str]:
     """Everybody in evaluation.json but the single members of a pool, and what the table calls them."""
     policies, models = about["policies"], about["models"]
@@ -355,7 +361,7 @@ def labels_of(about: dict[str, Any]) -> dict[str, str]:
     pools = {name: policy["members"] for name, policy in shown.items() if policy["kind"] == "pool"}
     shipped = {name: agent_of(models[of[0]]) for name, of in pools.items() if of[0] in models}
     agents = {name: agent for name, agent in shipped.items() if agent is not None}
-    together = [name for name, policy in shown.items() if policy["kind"] == "model" and name not in models]
+    together = [name for name in shown if is_ensemble(about, name)]
     labels = {}
     for name, policy in shown.items():
         if name in agents:
@@ -365,7 +371,7 @@ def labels_of(about: dict[str, Any]) -> dict[str, str]:
         elif policy["kind"] in ("rule", "replanner"):
             labels[name] = name.replace("_", " ") if policy["kind"] == "rule" else f"`{name}`"
         else:
-            labels[name] = name
+            labels[name] = agent_of(models.get(name, "")) or name
     return labels
 
 

@@ -1,5 +1,5 @@
 """
-The README's table on the short shift: ``python -m studies.short_shift`` (``make results``).
+The tables on the short shift: ``python -m studies.short_shift`` (``make results``).
 
 Trains every agent of the table with five seeds, one run per core, then evaluates all of them and all rules on the 500
 report days, under V1 and V2, and draws the curves of their training. An agent left out of ``--agents`` stays in the

@@ -11,7 +11,7 @@ def made_up(name: str) -> Result:
     rows = [
         {"policy": "hindsight", "kind": None, "label": "hindsight", "objective": 20.0, "difference": 10.0},
         {"policy": "replan_search", "kind": "replanner", "label": "re-planner", "difference": interval(5, 4, 6)},
-        {"policy": "mean", "kind": "model", "label": "agent", "difference": interval(2.4, -1.0, 5.0)},
+        {"policy": "mean", "kind": "ensemble", "label": "agent", "difference": interval(2.4, -1.0, 5.0)},
         {"policy": "best", "kind": "rule", "label": "best", "objective": 10.4, "difference": "best rule"},
         {"policy": "nearest_driver", "kind": "rule", "label": "nearest", "difference": interval(-3, -4, -2)},
         {"policy": "dqn", "kind": "pool", "label": "stock DQN", "v2_difference": interval(-8, -9, -7)},

@@ -116,6 +116,7 @@ def test_the_table_of_an_evaluation_names_agents_after_what_is_shipped(tmp_path)
         "`v2-short-shift`, 2 seeds",
         "nearest driver",
     ]
+    assert [row["kind"] for row in found.rows] == ["ensemble", "pool", "rule"]
     assert found.rows[0]["difference"] == {"mean": 13.0, "low": 12.0, "high": 14.0}
     assert found.rows[2]["served"] == 50.0 and found.rows[2]["on_time"] is None  # 100 x 0.5
     assert found.commands == ("python evaluate.py --reward v2 --last",)  # where its files went is nobody's business

@@ -3,10 +3,10 @@ Real days of a public paratransit agency (Chattanooga), from its published file 
 
     python -m envs.days.paratransit PATH_TO_CSV --output data/paratransit --drivers 8 10 14
 
-What the file doesn't say is set as in README "Data": a window of -15/+15 min around the scheduled time, 5 min at each
-stop, priority 3, every booking announced U[60, 240] min before its latest pickup, drawn by (booking id, seed). A fleet
-of n drivers takes the runs number int(i x 18/n) of the agency's list of shifts. All vehicles take wheelchairs and start
-at the depot.
+What the file doesn't say is set (docs/environments/real-days.md): a window of -15/+15 min around the scheduled time, 5
+min at each stop, priority 3, every booking announced U[60, 240] min before its latest pickup, drawn by (booking id,
+seed). A fleet of n drivers takes the runs number int(i x 18/n) of the agency's list of shifts. All vehicles take
+wheelchairs and start at the depot.
 """
 
 from __future__ import annotations
