@@ -14,11 +14,20 @@ from typing import Any, ClassVar
 import numpy as np
 
 from baselines.planning.follower import action_of
-from baselines.planning.plan import Plan, begin_plan, empty_plan, load, make_objective, routes_of
+from baselines.planning.plan import (
+    Plan,
+    as_stops,
+    insert_missing,
+    load,
+    make_objective,
+    make_plan,
+    routes_of,
+    set_routes,
+)
 from baselines.planning.problem import make_problem
-from baselines.planning.search import insert_missing, make_search, ruin_and_recreate
+from baselines.planning.search import make_search, ruin_and_recreate
 from baselines.planning.solvers import OrTools, PyVrp, Solver, Vroom
-from baselines.planning.worth import assignment_ticks
+from baselines.planning.worth import assignment_ticks, worth_of
 from baselines.policy import IntArray, TunableRule
 from envs.orders import LAST, ORDER, Orders
 from envs.world.decisions import WAIT
@@ -125,7 +134,7 @@ class Replanner(TunableRule):
             held = _Held()  # another day
         plan = self._plan(world, b, payer, held, slots_only=one_per_tick)
         self._held[b] = _Held(num_decisions, routes_of(plan))
-        return due_trips(world, b, plan, one_per_tick, self._settings["early_min"])
+        return due_trips(plan, one_per_tick, self._settings["early_min"])
 
     def _plan(self, world: World, b: int, payer: Any, held: _Held, slots_only: bool) -> Plan:
         clock = world.clocks[b]
@@ -135,21 +144,15 @@ class Replanner(TunableRule):
         objective = make_objective(self.judged_by, None if payer is None else weights)
         objective["now_min"], objective["delay_min"] = clock["now_min"], self._settings["price_delay_min"]
         objective["occupied_min"] = self._price_of_time(world, b)
-        num_drivers = world.drivers.shape[1]
-        plan = empty_plan(num_drivers, world.bookings.shape[1], max(1, len(rows)))
-        plan.ready_min[:] = clock["now_min"]
         bookings = world.bookings[b, rows]
         remote_km = np.hypot(bookings["dropoff_east_km"], bookings["dropoff_north_km"])
-        plan.bonus[rows] = self._settings["price_priority"] * bookings["priority"]
-        plan.bonus[rows] -= self._settings["price_remote_km"] * remote_km
-        begin_plan(world, b, objective, weights, plan)
-        is_open = np.zeros(world.bookings.shape[1], bool)
-        is_open[rows] = True
-        previous = [[k for k in trips if is_open[k]] for trips in held.trips] or [[] for _ in range(num_drivers)]
-        load(world, b, objective, weights, plan, previous)
-        worth = insert_missing(world, b, objective, weights, plan, rows)
+        bonus = self._settings["price_priority"] * bookings["priority"]
+        bonus = bonus - self._settings["price_remote_km"] * remote_km
+        plan = make_plan(world, b, objective, weights, rows, float(clock["now_min"]), bonus)
+        load(plan, held.trips)
+        insert_missing(plan)
         if len(rows):
-            self._improve(world, b, objective, weights, plan, rows, worth)
+            self._improve(plan)
         return plan
 
     def _price_of_time(self, world: World, b: int) -> float:
@@ -160,34 +163,21 @@ class Replanner(TunableRule):
         price = end + (self._settings["price_occupied_min"] - end) * min(1.0, max(0.0, float(left)))
         return price + self._settings["price_occupied_load_min"] * float(load_half_hours(world, b))
 
-    def _improve(
-        self,
-        world: World,
-        b: int,
-        objective: np.ndarray,
-        weights: np.ndarray,
-        plan: Plan,
-        rows: np.ndarray,
-        worth: float,
-    ) -> None:
+    def _improve(self, plan: Plan) -> None:
         """Ask the solver, and take its plan when that is worth more in the simulator's travel."""
         solver = self.make_solver()
         assert solver is not None
-        index = {int(k): r for r, k in enumerate(rows)}
-        warm = [[index[int(k)] for k in plan.trips[n, : plan.lens[n]]] for n in range(len(plan.lens))]
-        pickups = [plan.pickup_min[n, : plan.lens[n]].tolist() for n in range(len(plan.lens))]
-        problem = make_problem(world, b, objective, weights, plan, rows)
-        routes = solver.solve(problem, warm, pickups)
-        other = empty_plan(plan.trips.shape[0], world.bookings.shape[1], plan.trips.shape[1])
-        other.ready_min[:], other.bonus[:] = plan.ready_min, plan.bonus
-        begin_plan(world, b, objective, weights, other)
-        load(world, b, objective, weights, other, [[int(rows[r]) for r in route] for route in routes])
-        if insert_missing(world, b, objective, weights, other, rows) > worth:
-            for name in ("trips", "lens", "depart_min", "pickup_min", "dropoff_min", "approach_km", "worth"):
-                getattr(plan, name)[...] = getattr(other, name)
+        warm = [stops[:size].tolist() for stops, size in zip(plan.stops, plan.routes["num_trips"], strict=True)]
+        pickups = [plan.trips["pickup_min"][trips].tolist() for trips in warm]
+        found = solver.solve(make_problem(plan), warm, pickups)
+        worth, held = worth_of(plan), routes_of(plan)
+        load(plan, [[int(plan.rows[r]) for r in route] for route in found])
+        insert_missing(plan)
+        if not worth_of(plan) > worth:
+            set_routes(plan, *as_stops(plan, held))
 
 
-def due_trips(world: World, b: int, plan: Plan, one_per_tick: bool, early_min: float = 0.0) -> list[tuple[int, int]]:
+def due_trips(plan: Plan, one_per_tick: bool, early_min: float = 0.0) -> list[tuple[int, int]]:
     """
     (driver, booking) of the trips that can't wait until the next tick, in the order in which they must be assigned.
 
@@ -195,14 +185,11 @@ def due_trips(world: World, b: int, plan: Plan, one_per_tick: bool, early_min: f
     close; nor can the trips ahead of such a one. ``early_min`` moves that moment forward. With one decision per tick, a
     trip is due as soon as all the trips up to its last tick need every tick that is left.
     """
-    clock = world.clocks[b]
-    num_drivers, tick_min = int(clock["num_drivers"]), float(world.rules["tick_min"][0])
-    first, last = np.zeros(plan.trips.shape, np.int64), np.zeros(plan.trips.shape, np.int64)
-    assignment_ticks(world, b, plan, first, last)
+    clock, tick_min = plan.clock[0], float(plan.rules["tick_min"][0])
+    first, last = np.zeros(plan.stops.shape, np.int64), np.zeros(plan.stops.shape, np.int64)
+    assignment_ticks(plan, first, last)
     this_tick = round((float(clock["now_min"]) - float(clock["open_min"])) / tick_min) + int(early_min / tick_min)
-    entries = sorted(
-        (int(last[n, p]), n, p, int(plan.trips[n, p])) for n in range(num_drivers) for p in range(plan.lens[n])
-    )
+    entries = sorted((int(last[n, p]), n, p, k) for n, route in enumerate(routes_of(plan)) for p, k in enumerate(route))
     if one_per_tick:
         for rank, (tick, _, _, _) in enumerate(entries):
             if tick <= this_tick + rank:
@@ -252,24 +239,9 @@ class ReplanSearch(Replanner):
     def make_solver(self) -> Solver | None:
         return None
 
-    def _improve(
-        self,
-        world: World,
-        b: int,
-        objective: np.ndarray,
-        weights: np.ndarray,
-        plan: Plan,
-        rows: np.ndarray,
-        worth: float,
-    ) -> None:
-        shape = plan.trips.shape
-        spare, best = (empty_plan(shape[0], world.bookings.shape[1], shape[1]) for _ in range(2))
-        for other in (spare, best):
-            for name in ("start_min", "start_booking", "ready_min", "lost_worth", "bonus"):
-                getattr(other, name)[...] = getattr(plan, name)
+    def _improve(self, plan: Plan) -> None:
         search = make_search(max(1, round(ITERATIONS_PER_MS * self.time_limit_ms)))
-        seed = (self.seed * 1_000_003 + int(world.clocks["now_min"][b])) % 2**31
-        ruin_and_recreate(world, b, objective, weights, plan, spare, best, rows, search, seed)
+        ruin_and_recreate(plan, search, (self.seed * 1_000_003 + int(plan.clock["now_min"][0])) % 2**31)
 
 
 REPLANNERS: tuple[type[Replanner], ...] = (ReplanSearch, ReplanPyVrp, ReplanVroom, ReplanOrTools)

@@ -22,12 +22,10 @@ from typing import Any
 import numpy as np
 
 from baselines.planning.hindsight import SIGN, Planner
-from baselines.planning.plan import NUM_TERMS, Routes, trip_worth
+from baselines.planning.plan import Routes, lost_cost, trip_cost
 from envs.world.borrowed import borrow
 from envs.world.compiled import jit
-from envs.world.plans import EPSILON_MIN, prefix, schedule_trip
-from envs.world.records import World
-from envs.world.travel import approach
+from envs.world.plans import EPSILON_MIN, schedule_trip
 
 MAX_LABELS = 400_000  # of one pricing; beyond it the round's bound is void
 MAX_COLUMNS_A_ROUND = 60  # per kind of driver
@@ -69,30 +67,27 @@ def _dominates(a, b):
 
 
 @jit
-def price_routes(world: World, b, objective, weights, plan, rows, limits, n, duals, labels, heads, at_booking):
+def price_routes(plan, limits, n, duals, labels, heads, at_booking):
     """
     All undominated routes of driver ``n``; returns their number, or -1 when there is no room for more.
 
     Parameters
     ----------
-    rows, limits
-        Booking rows in the order of the last time [min] at which each can be picked up, and these times.
+    plan
+        Without trips; its bookings in the order of the last time [min] at which each can be picked up.
+    limits
+        float64, shape (R,): these times.
     duals
         float64, shape (R,): price of serving each booking.
     heads, at_booking
         int32, work space: first label of each minute, shape (minutes,), and of each booking, shape (R,).
     """
-    world = borrow(world)
     plan = borrow(plan)
-    o, w = objective[0], weights[0]
-    out = np.empty(NUM_TERMS)
-    shift_end = world.drivers[b, n].shift_end_min + EPSILON_MIN
-    can_wheelchair = world.drivers[b, n].can_wheelchair
-    free, start = prefix(world, b, n, world.drivers[b, n].plan_len)
+    route, pace, num_drivers, size = plan.routes[n], plan.terms[0].pace, len(plan.routes), len(plan.trips)
+    shift_end, free = route.shift_end_min + EPSILON_MIN, route.start_min
     heads[:] = -1
     at_booking[:] = -1
     origin = int(free)
-    size = len(rows)
     label = labels[0]
     label.booking, label.parent = -1, -1
     label.free_min, label.worth, label.real_worth = free, 0.0, 0.0
@@ -111,16 +106,15 @@ def price_routes(world: World, b, objective, weights, plan, rows, limits, n, dua
             for r in range(first, size):
                 if parent.closed[r >> 6] >> np.uint64(r & 63) & np.uint64(1):
                     continue
-                k = rows[r]
-                if world.bookings[b, k].is_wheelchair and not can_wheelchair:
+                trip = plan.trips[r]
+                if trip.is_wheelchair and not route.can_wheelchair:
                     continue
-                previous = start if parent.booking < 0 else rows[parent.booking]
-                km, work = approach(world, b, n, previous, k)
-                depart, pickup, dropoff = schedule_trip(world, b, n, k, max(parent.free_min, plan.ready_min[k]), work)
+                place = n if parent.booking < 0 else num_drivers + parent.booking
+                start, work = max(parent.free_min, trip.ready_min), plan.legs[place, r]
+                depart, pickup, dropoff = schedule_trip(trip, route, plan.speeds, pace, start, work)
                 if pickup > limits[r] or dropoff > shift_end:
                     continue
-                gain = trip_worth(world, b, o, w, plan, n, k, depart, pickup, dropoff, km, out)
-                gain -= plan.lost_worth[k]
+                gain = trip.lost_cost - trip_cost(plan, n, r, place, depart, pickup, dropoff)
                 if count >= len(labels):
                     return -1
                 new = labels[count]
@@ -186,7 +180,9 @@ class BoundSearch:
         self.rows, self.limits = planner.rows[order], limits[order]
         if len(self.rows) > 64 * _WORDS:
             raise ValueError(f"a bound for {len(self.rows)} bookings: at most {64 * _WORDS} are possible.")
-        self.plan = planner.new_plan()
+        self.plan = planner.new_plan(self.rows)
+        # What serving nobody is worth; bookings that can't be given away in time are lost in every plan.
+        self.lost = -sum(float(lost_cost(self.plan, k)) for k in range(planner.num_bookings))
         self.index = {int(k): r for r, k in enumerate(self.rows)}
         drivers = world.drivers[0, : int(world.clocks["num_drivers"][0])]
         fields = ("xyz", "free_min", "shift_start_min", "shift_end_min", "break_start_min", "break_end_min")
@@ -238,10 +234,10 @@ class BoundSearch:
         """Columns to start from."""
         plan = self.planner.load(routes)
         for n, kind in self.kind_of.items():
-            trips = [int(k) for k in plan.trips[n, : plan.lens[n]]]
+            trips = [int(t) for t in plan.stops[n, : plan.routes["num_trips"][n]]]
             if trips:
-                worth = float(plan.worth[n, : len(trips)].sum() - plan.lost_worth[trips].sum())
-                self._add(kind, worth, tuple(self.index[k] for k in trips))
+                worth = float(plan.trips["lost_cost"][trips].sum() - plan.routes["cost"][n])
+                self._add(kind, worth, tuple(self.index[int(k)] for k in plan.rows[trips]))
 
     def _add(self, kind: int, worth: float, members: tuple[int, ...]) -> None:
         if (kind, members) not in self._known:
@@ -293,7 +289,6 @@ class BoundSearch:
     def run(self, seconds: float) -> float:
         """The best bound within about ``seconds`` [s], on the objective of the planner."""
         end = time.monotonic() + seconds
-        lost = float(self.plan.lost_worth[self.planner.all_rows].sum())
         best = np.inf
         value, duals, of_kinds = self._master()
         smooth = np.zeros(len(self.limit_of))
@@ -311,7 +306,7 @@ class BoundSearch:
                 smooth = 0.5 * smooth + 0.5 * duals  # stabilised as by Wentges (1997): any duals give a bound
         except TooManyLabelsError:
             pass  # what has been proved till then stays true
-        return self._to_objective(best + lost)
+        return self._to_objective(best + self.lost)
 
     def _descend(self, duals: Any, target: float, end: float) -> tuple[float, Any]:
         """
@@ -348,25 +343,12 @@ class BoundSearch:
 
         Columns are those that pay at the master's own duals, where these are given, else the best of each kind.
         """
-        planner, sizes = self.planner, [len(members) for members in self.kinds]
+        sizes = [len(members) for members in self.kinds]
         self.num_rounds += 1
         prices = self._per_booking(duals)
         bound, used = float(duals @ self.limit_of), np.zeros(len(self.rows))
         for t, members in enumerate(self.kinds):
-            count = price_routes(
-                planner.world,
-                0,
-                planner.record,
-                planner.weights,
-                self.plan,
-                self.rows,
-                self.limits,
-                members[0],
-                prices,
-                self.labels,
-                self.heads,
-                self.at_booking,
-            )
+            count = price_routes(self.plan, self.limits, members[0], prices, self.labels, self.heads, self.at_booking)
             if count < 0:
                 raise TooManyLabelsError
             top = int(self.labels["worth"][:count].argmax())

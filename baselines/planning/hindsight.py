@@ -23,16 +23,15 @@ from baselines.planning.follower import PlanFollower
 from baselines.planning.plan import (
     Plan,
     Routes,
-    begin_plan,
-    empty_plan,
+    insert_missing,
     load,
     make_objective,
-    project_all,
+    make_plan,
     routes_driven,
     routes_of,
 )
 from baselines.planning.problem import make_problem
-from baselines.planning.search import insert_missing, make_search, ruin_and_recreate
+from baselines.planning.search import make_search, ruin_and_recreate
 from baselines.planning.worth import assignment_ticks, decide_ticks
 from envs.batch import DispatchBatch
 from envs.days.scenario import Scenario
@@ -48,7 +47,7 @@ DEFAULT_ITERATIONS = 20_000  # of each search; about 10 s on a real day of 180 b
 NUM_SEARCHES = 3  # from a plan built greedily, from PyVRP's and from the best online plan
 PYVRP_SHARE = 0.2  # PyVRP's iterations as a share of ours
 SIGN = {"reward": 1, "cost": -1, "cost_with_lateness": -1}  # +1: more is better
-_FORMAT = 2  # of the cached files; a new number makes old ones void
+_FORMAT = 3  # of the cached files; a new number makes old ones void
 
 
 @dataclass
@@ -118,66 +117,56 @@ class Planner:
         until = bookings["latest_pickup_min"] + rules["expiry_tolerance_min"][0]
         can_be_given = (self.ready_min <= until + 1e-6) & (self.ready_min < float(clock["close_min"]) - 1e-6)
         self.rows = np.flatnonzero(can_be_given).astype(np.int32)
-        # Bookings that can't be given away in time are lost in every plan.
-        self.all_rows = np.arange(self.num_bookings, dtype=np.int32)
 
     @property
     def world(self) -> World:
         return self.batch.world
 
-    def new_plan(self) -> Plan:
-        """A plan without trips, at opening."""
-        plan = empty_plan(self.world.drivers.shape[1], self.world.bookings.shape[1], max(1, len(self.rows)))
-        plan.ready_min[: self.num_bookings] = self.ready_min
-        if self.objective == "reward":
-            plan.bonus[:] = self.weights["completion"][0] / max(1, self.num_bookings)
-        begin_plan(self.world, 0, self.record, self.weights, plan)
-        return plan
+    def new_plan(self, rows: np.ndarray | None = None) -> Plan:
+        """A plan without trips, at opening; of all bookings that can be given away, or of ``rows``."""
+        rows = self.rows if rows is None else rows
+        bonus = self.weights["completion"][0] / max(1, self.num_bookings) if self.objective == "reward" else 0.0
+        return make_plan(self.world, 0, self.record, self.weights, rows, self.ready_min[rows], bonus)
 
     def load(self, routes: Routes) -> Plan:
         """The plan of these routes; trips that aren't feasible are left out, missing ones inserted where that pays."""
         plan = self.new_plan()
-        load(self.world, 0, self.record, self.weights, plan, _padded(routes, len(plan.lens)))
-        insert_missing(self.world, 0, self.record, self.weights, plan, self.rows)
+        load(plan, routes)
+        insert_missing(plan)
         return plan
 
     def search(self, routes: Routes, num_iterations: int, seed: int) -> Routes:
         """A plan at least as good as ``routes`` in the planner's eyes."""
         plan = self.load(routes)
-        spare, best = self.new_plan(), self.new_plan()
         # Where trips compete for ticks the landscape is rough, so the search begins hotter.
         hot, cold, removed = (30.0, 0.5, 4.0) if self.record["one_decision_per_tick"][0] else (10.0, 0.05, 8.0)
         search = make_search(num_iterations, first_temperature=hot, last_temperature=cold, mean_removed=removed)
-        ruin_and_recreate(self.world, 0, self.record, self.weights, plan, spare, best, self.rows, search, seed)
+        ruin_and_recreate(plan, search, seed)
         return routes_of(plan)
 
     def pyvrp(self, num_iterations: int, seed: int) -> Routes:
         """PyVRP's plan of the whole day; fixed travel times, and windows that open when the booking is known."""
         plan = self.new_plan()
-        rows = self.rows
-        problem = make_problem(self.world, 0, self.record, self.weights, plan, rows)
-        problem.earliest_min[:] = np.maximum(problem.earliest_min, self.ready_min[rows])
+        problem = make_problem(plan)
+        problem.earliest_min[:] = np.maximum(problem.earliest_min, plan.trips["ready_min"])
         solver = solvers.PyVrp(0.0, seed, num_iterations)
         empty: Routes = [[] for _ in range(problem.num_drivers)]
         found = solver.solve(problem, empty, [[] for _ in empty])
-        return [[int(rows[r]) for r in route] for route in found]
+        return [[int(plan.rows[r]) for r in route] for route in found]
 
     def due(self, routes: Routes) -> list[tuple[int, int, int]]:
-        """(tick, driver, booking): when each trip of the plan is assigned, as late as it can be."""
+        """(tick, driver, booking): when each feasible trip of the plan is assigned, as late as it can be."""
         plan = self.new_plan()
-        for n, route in enumerate(_padded(routes, len(plan.lens))):
-            plan.trips[n, : len(route)] = route
-            plan.lens[n] = len(route)
-        project_all(self.world, 0, self.record, self.weights, plan)
-        ticks = np.zeros(plan.trips.shape, np.int64)
+        load(plan, routes, drops_costly=False)
+        ticks = np.zeros(plan.stops.shape, np.int64)
         if self.record["one_decision_per_tick"][0]:
-            decide_ticks(self.world, 0, self.record, self.weights, plan, ticks)
+            decide_ticks(plan, ticks)
         else:
-            assignment_ticks(self.world, 0, plan, np.zeros_like(ticks), ticks)
+            assignment_ticks(plan, np.zeros_like(ticks), ticks)
         return [
-            (int(ticks[n, p]), n, int(plan.trips[n, p]))
-            for n in range(len(plan.lens))
-            for p in range(plan.lens[n])
+            (int(ticks[n, p]), n, k)
+            for n, route in enumerate(routes_of(plan))
+            for p, k in enumerate(route)
             if ticks[n, p] >= 0
         ]
 
@@ -201,29 +190,16 @@ class Planner:
         return episode_kpis(batch.world, 0, self.num_unservable)[self.objective], routes_driven(batch.world, 0)
 
     def digest(self) -> str:
-        """Names day, rules and objective: what a cached plan belongs to."""
-        sha = hashlib.sha256(f"{_FORMAT} {self.scenario.fingerprint()} {self.objective}".encode())
-        bookings = self.world.bookings[0, : self.num_bookings]
-        for name in (
-            "release_min",
-            "earliest_pickup_min",
-            "latest_pickup_min",
-            "pickup_xyz",
-            "dropoff_xyz",
-            "ride_work",
-        ):
-            sha.update(np.ascontiguousarray(bookings[name]).tobytes())
-        for name in ("priority", "leg", "is_wheelchair"):
-            sha.update(np.ascontiguousarray(bookings[name]).tobytes())
-        drivers = self.world.drivers[0]
-        for name in ("shift_start_min", "shift_end_min", "xyz", "can_wheelchair", "is_emergency"):
-            sha.update(np.ascontiguousarray(drivers[name]).tobytes())
-        sha.update(self.weights.tobytes() if self.objective == "reward" else b"")
+        """Names day, rules and objective, by all that a plan is made of: what a cached plan belongs to."""
+        sha = hashlib.sha256(f"{_FORMAT} {self.scenario.fingerprint()} {self.objective} {self.num_bookings}".encode())
+        plan = self.new_plan()
+        for array in (plan.rows, plan.trips, plan.routes, plan.legs, plan.kms, plan.speeds, plan.bonus):
+            sha.update(array.tobytes())
+        if self.objective == "reward":
+            sha.update(self.weights.tobytes())
+            for name in ("priority", "leg", "ride_km"):
+                sha.update(plan.bookings[name][: self.num_bookings].tobytes())
         return sha.hexdigest()[:24]
-
-
-def _padded(routes: Routes, num_drivers: int) -> Routes:
-    return [*routes, *([] for _ in range(num_drivers - len(routes)))]
 
 
 def hindsight(

@@ -1,8 +1,9 @@
 """
 Compiled plans of known bookings beside the simulator: when their trips would happen and what each of them is worth.
 
-Re-planners and the hindsight plan keep such a plan outside of the world and change nothing in it. Travel, service and
-shifts are those of the simulator, hour by hour; what a trip is worth is what the reward or the cost of a day says.
+Re-planners and the hindsight plan keep such a plan outside of the world and change nothing in it. It is a sketch
+(``envs.world.sketch``) with the simulator's travel, service, breaks and shifts; a trip costs what the reward or the
+cost of a day says.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ import numpy as np
 
 from envs.world.borrowed import borrow
 from envs.world.compiled import inlined, jit
-from envs.world.plans import EPSILON_MIN, prefix, schedule_trip
-from envs.world.records import NO_BOOKING, BookingState, EventKind, World
-from envs.world.travel import approach
+from envs.world.plans import prefix
+from envs.world.records import NEVER, NO_DRIVER, BookingState, EventKind, World
+from envs.world.sketch import ROUTE, TERMS, TRIP, moves_at, sketch_legs, sketch_route, sketch_terms, sketch_trips
 from reward.terms import TRIP_TERMS, booking_terms
 
 Routes = list[list[int]]  # per driver row: bookings in the order of their pickups
@@ -42,42 +43,26 @@ _EXPIRED = int(BookingState.EXPIRED)
 
 class Plan(NamedTuple):
     """
-    Trips to come of N drivers, up to P each, behind what the world has begun or promised already.
+    Trips to come of N drivers behind what the world has begun or promised already: a sketch of R bookings.
 
-    ``trips[n, :lens[n]]`` are booking rows; the float arrays (N, P) say what the schedule makes of them.
+    Routes have room for all of them.
     """
 
-    trips: np.ndarray  # int32, shape (N, P)
-    lens: np.ndarray  # int32, shape (N,)
-    depart_min: np.ndarray
-    pickup_min: np.ndarray
-    dropoff_min: np.ndarray
-    approach_km: np.ndarray
-    worth: np.ndarray  # of the trip, beside what losing it would cost
-    start_min: np.ndarray  # float64, shape (N,): when the driver is free for the first of these trips
-    start_booking: np.ndarray  # int32, shape (N,): the trip before, or NO_BOOKING
-    ready_min: np.ndarray  # float64, shape (K,): nobody leaves for a booking before
-    lost_worth: np.ndarray  # float64, shape (K,): what leaving a booking out is worth (negative)
-    bonus: np.ndarray  # float64, shape (K,): what serving it is worth beyond the reward or cost of the trip
-
-
-def empty_plan(num_drivers: int, num_bookings: int, num_places: int) -> Plan:
-    """A plan without trips; ``begin_plan`` puts the drivers where the world has them."""
-    shape = (num_drivers, num_places)
-    return Plan(
-        trips=np.full(shape, NO_BOOKING, np.int32),
-        lens=np.zeros(num_drivers, np.int32),
-        depart_min=np.zeros(shape),
-        pickup_min=np.zeros(shape),
-        dropoff_min=np.zeros(shape),
-        approach_km=np.zeros(shape),
-        worth=np.zeros(shape),
-        start_min=np.zeros(num_drivers),
-        start_booking=np.full(num_drivers, NO_BOOKING, np.int32),
-        ready_min=np.zeros(num_bookings),
-        lost_worth=np.zeros(num_bookings),
-        bonus=np.zeros(num_bookings),
-    )
+    trips: np.ndarray  # TRIP, shape (R,)
+    routes: np.ndarray  # ROUTE, shape (N,)
+    stops: np.ndarray  # int32, shape (N, max(1, R))
+    legs: np.ndarray  # float64, shape (N + R, R)
+    speeds: np.ndarray
+    terms: np.ndarray
+    kms: np.ndarray  # float64, shape (N + R, R): as ``legs``, in km
+    rows: np.ndarray  # int32, shape (R,): the bookings
+    bookings: np.ndarray  # BOOKING, shape (K,): of the day
+    bonus: np.ndarray  # float64, shape (R,): what serving a booking is worth beyond the reward or cost of the trip
+    objective: np.ndarray  # OBJECTIVE, shape (1,)
+    weights: np.ndarray  # WEIGHTS_DTYPE, shape (1,)
+    rules: np.ndarray  # RULES, shape (1,)
+    clock: np.ndarray  # CLOCK, shape (1,)
+    pay: np.ndarray  # float64, shape (NUM_TERMS,): work space
 
 
 def make_objective(judged_by: str, weights: np.ndarray | None) -> np.ndarray:
@@ -99,192 +84,180 @@ def make_objective(judged_by: str, weights: np.ndarray | None) -> np.ndarray:
     return objective
 
 
+def make_plan(
+    world: World,
+    b: int,
+    objective: np.ndarray,
+    weights: np.ndarray,
+    rows: np.ndarray,
+    ready_min: np.ndarray | float,
+    bonus: np.ndarray | float = 0.0,
+) -> Plan:
+    """
+    A plan without trips, of the bookings ``rows``; drivers are where the world has them when they have done their part.
+
+    Parameters
+    ----------
+    ready_min
+        Minutes since midnight, one or shape (R,): nobody leaves for a booking before.
+    bonus
+        See ``Plan``.
+    """
+    num_drivers, size = int(world.clocks["num_drivers"][b]), len(rows)
+    legs = np.zeros((num_drivers + size, size))
+    plan = Plan(
+        trips=np.zeros(size, TRIP),
+        routes=np.zeros(num_drivers, ROUTE),
+        stops=np.zeros((num_drivers, max(1, size)), np.int32),
+        legs=legs,
+        speeds=world.speeds[b],
+        terms=np.zeros(1, TERMS),
+        kms=np.zeros_like(legs),
+        rows=np.ascontiguousarray(rows, np.int32),
+        bookings=world.bookings[b],
+        bonus=np.broadcast_to(np.asarray(bonus, np.float64), size).copy(),
+        objective=objective,
+        weights=weights,
+        rules=world.rules,
+        clock=world.clocks[b : b + 1],
+        pay=np.zeros(NUM_TERMS),
+    )
+    _begin(world, b, plan)
+    plan.trips["ready_min"] = ready_min
+    return plan
+
+
 @jit
-def begin_plan(world: World, b, objective, weights, plan):
-    """Empty ``plan``; where and when each driver is free behind the trip under way and the trips promised."""
+def _begin(world: World, b, plan):
     world = borrow(world)
     plan = borrow(plan)
-    w, o = weights[0], objective[0]
-    out = np.empty(NUM_TERMS)
-    plan.lens[:] = 0
-    for n in range(world.clocks[b].num_drivers):
-        driver = world.drivers[b, n]
-        plan.start_min[n], plan.start_booking[n] = prefix(world, b, n, driver.plan_len)
+    num_drivers = len(plan.routes)
+    sketch_terms(world, b, plan.terms)
+    plan.terms[0].inserts = plan.terms[0].is_choosy = 1
+    sketch_trips(world, b, plan.rows, plan.trips)
+    starts = np.empty(num_drivers, np.int32)
+    for n in range(num_drivers):
+        route, driver = plan.routes[n], world.drivers[b, n]
+        sketch_route(world, b, n, route)
+        route.max_trips = len(plan.rows)
+        route.start_min, starts[n] = prefix(world, b, n, driver.plan_len)
         if driver.is_out:
-            plan.start_min[n] = np.inf
-    for k in range(world.clocks[b].num_bookings):
-        if o.pays_reward:
-            booking_terms(w, world.bookings[b, k], _EXPIRED, 0.0, 0.0, False, out)
-            plan.lost_worth[k] = out.sum()
-        else:
-            plan.lost_worth[k] = -o.lost
+            route.start_min = NEVER
+    sketch_legs(world, b, plan.rows, starts, plan.kms, plan.legs)
+    for t in range(len(plan.rows)):
+        plan.trips[t].lost_cost = lost_cost(plan, plan.rows[t])
+
+
+@jit
+def lost_cost(plan, k):
+    """What leaving out booking ``k`` of the day costs."""
+    o, w = plan.objective[0], plan.weights[0]
+    if not o.pays_reward:
+        return o.lost
+    booking_terms(w, plan.bookings[k], _EXPIRED, 0.0, 0.0, False, plan.pay)
+    return -plan.pay.sum()
 
 
 @inlined
-def trip_worth(world: World, b, o, w, plan, n, k, depart, pickup, dropoff, km, out):
-    """Worth of a trip: the reward's trip terms or minus the cost, its bonus, less the prices of time."""
+def trip_cost(plan, n, t, place, depart_min, pickup_min, dropoff_min):
+    """Minus the reward's trip terms, or the cost; less the trip's bonus, and the prices of time."""
+    o, w = plan.objective[0], plan.weights[0]
     if o.pays_reward:
-        booking_terms(w, world.bookings[b, k], _PLANNED, pickup, km, world.drivers[b, n].is_emergency != 0, out)
-        worth = out.sum()
+        booking, is_emergency = plan.bookings[plan.rows[t]], plan.routes[n].is_emergency != 0
+        booking_terms(w, booking, _PLANNED, pickup_min, plan.kms[place, t], is_emergency, plan.pay)
+        cost = -plan.pay.sum()
     else:
-        late_min = max(0.0, pickup - world.bookings[b, k].latest_pickup_min)
-        worth = -o.deadhead_min * (pickup - depart) - o.late_min * late_min
-    worth += plan.bonus[k] - o.delay_min * (pickup - o.now_min)
-    return worth - o.occupied_min * (dropoff - depart)
+        late_min = max(0.0, pickup_min - plan.trips[t].latest_pickup_min)
+        cost = o.deadhead_min * (pickup_min - depart_min) + o.late_min * late_min
+    cost += o.delay_min * (pickup_min - o.now_min) - plan.bonus[t]
+    return cost + o.occupied_min * (dropoff_min - depart_min)
 
 
 @inlined
-def _before(plan, n, position):
-    """(free [min], booking row before) of driver ``n`` at ``position``."""
-    if position == 0:
-        return plan.start_min[n], plan.start_booking[n]
-    return plan.dropoff_min[n, position - 1], plan.trips[n, position - 1]
+def blinks(plan):
+    return plan.terms[0].blink_rate > 0.0 and np.random.random() < plan.terms[0].blink_rate
+
+
+MOVES = moves_at(trip_cost, blinks)
+_predict, _take_out, _put_in = MOVES.predict, MOVES.take_out, MOVES.put_in
+_added_cost, _cheapest_place = MOVES.added_cost, MOVES.cheapest_place
 
 
 @jit
-def project(world: World, b, o, w, plan, n, first, out):
-    """Schedule the trips of driver ``n`` from position ``first`` on; False when one is too late or past the shift."""
-    available, previous = _before(plan, n, first)
-    shift_end = world.drivers[b, n].shift_end_min + EPSILON_MIN
-    fits = True
-    for p in range(first, plan.lens[n]):
-        k = plan.trips[n, p]
-        km, work = approach(world, b, n, previous, k)
-        depart, pickup, dropoff = schedule_trip(world, b, n, k, max(available, plan.ready_min[k]), work)
-        latest = world.bookings[b, k].latest_pickup_min + world.rules[0].max_lateness_min
-        if pickup > latest + EPSILON_MIN or dropoff > shift_end:
-            fits = False
-        plan.depart_min[n, p] = depart
-        plan.pickup_min[n, p] = pickup
-        plan.dropoff_min[n, p] = dropoff
-        plan.approach_km[n, p] = km
-        plan.worth[n, p] = trip_worth(world, b, o, w, plan, n, k, depart, pickup, dropoff, km, out)
-        available, previous = dropoff, k
-    return fits
-
-
-@jit
-def project_all(world: World, b, objective, weights, plan):
-    """Schedule all trips of ``plan`` as they stand, feasible or not."""
-    world = borrow(world)
+def set_routes(plan, stops, lens):
+    """Take over routes as they stand, feasible or not."""
     plan = borrow(plan)
-    out = np.empty(NUM_TERMS)
-    for n in range(world.clocks[b].num_drivers):
-        project(world, b, objective[0], weights[0], plan, n, 0, out)
+    for t in range(len(plan.trips)):
+        plan.trips[t].driver = NO_DRIVER
+    for n in range(len(plan.routes)):
+        plan.routes[n].num_trips = lens[n]
+        plan.stops[n, : lens[n]] = stops[n, : lens[n]]
+        _predict(plan, n, 0)
 
 
 @jit
-def insertion_gain(world: World, b, o, w, plan, n, k, position, out):
-    """What booking ``k`` at ``position`` of driver ``n`` would add to the worth of the plan; -inf when infeasible."""
-    max_lateness = world.rules[0].max_lateness_min + EPSILON_MIN
-    shift_end = world.drivers[b, n].shift_end_min + EPSILON_MIN
-    available, previous = _before(plan, n, position)
-    km, work = approach(world, b, n, previous, k)
-    depart, pickup, dropoff = schedule_trip(world, b, n, k, max(available, plan.ready_min[k]), work)
-    if pickup > world.bookings[b, k].latest_pickup_min + max_lateness or dropoff > shift_end:
-        return -np.inf
-    gain = trip_worth(world, b, o, w, plan, n, k, depart, pickup, dropoff, km, out) - plan.lost_worth[k]
-    available, previous = dropoff, k
-    for p in range(position, plan.lens[n]):
-        j = plan.trips[n, p]
-        latest = world.bookings[b, j].latest_pickup_min + max_lateness
-        if available > latest:
-            return -np.inf
-        km, work = approach(world, b, n, previous, j)
-        depart, pickup, dropoff = schedule_trip(world, b, n, j, max(available, plan.ready_min[j]), work)
-        if pickup > latest or dropoff > shift_end:
-            return -np.inf
-        gain += trip_worth(world, b, o, w, plan, n, j, depart, pickup, dropoff, km, out) - plan.worth[n, p]
-        if dropoff == plan.dropoff_min[n, p]:
-            break
-        available, previous = dropoff, j
-    return gain
-
-
-@jit
-def put_in(world: World, b, o, w, plan, n, k, position, out):
-    """Booking ``k`` joins the plan of driver ``n`` at ``position``."""
-    for p in range(plan.lens[n], position, -1):
-        plan.trips[n, p] = plan.trips[n, p - 1]
-    plan.trips[n, position] = k
-    plan.lens[n] += 1
-    project(world, b, o, w, plan, n, position, out)
-
-
-@jit
-def take_out(world: World, b, o, w, plan, n, position, out):
-    """The trip at ``position`` leaves the plan of driver ``n``."""
-    plan.lens[n] -= 1
-    for p in range(position, plan.lens[n]):
-        plan.trips[n, p] = plan.trips[n, p + 1]
-    project(world, b, o, w, plan, n, position, out)
-
-
-@jit
-def best_place(world: World, b, o, w, plan, k, blink_rate, out):
-    """(gain, driver, position) of the best place of booking ``k``; a place is overlooked with ``blink_rate``."""
-    best, best_n, best_position = 0.0, -1, -1
-    last_pickup = world.bookings[b, k].latest_pickup_min + world.rules[0].max_lateness_min + EPSILON_MIN
-    is_wheelchair = world.bookings[b, k].is_wheelchair
-    for n in range(world.clocks[b].num_drivers):
-        if is_wheelchair and not world.drivers[b, n].can_wheelchair:
-            continue
-        if plan.lens[n] >= plan.trips.shape[1]:
-            continue
-        for position in range(plan.lens[n] + 1):
-            available, _ = _before(plan, n, position)
-            if available > last_pickup:
-                break
-            if blink_rate > 0.0 and np.random.random() < blink_rate:
-                continue
-            gain = insertion_gain(world, b, o, w, plan, n, k, position, out)
-            if gain > best + 1e-9:
-                best, best_n, best_position = gain, n, position
-    return best, best_n, best_position
-
-
-@jit
-def load_trips(world: World, b, objective, weights, plan, trips, lens):
-    """
-    Take over somebody's trips, shape (N, any); what is not feasible in the simulator's travel is left out.
-
-    A trip that costs more than leaving its booking out is left out too.
-    """
-    world = borrow(world)
+def _load(plan, stops, lens, drops_costly):
     plan = borrow(plan)
-    o, w = objective[0], weights[0]
-    out = np.empty(NUM_TERMS)
-    for n in range(world.clocks[b].num_drivers):
-        plan.lens[n] = 0
+    for t in range(len(plan.trips)):
+        plan.trips[t].driver = NO_DRIVER
+    for n in range(len(plan.routes)):
+        route = plan.routes[n]
+        route.num_trips = 0
+        route.cost = 0.0
         for p in range(lens[n]):
-            k = trips[n, p]
-            if world.bookings[b, k].is_wheelchair and not world.drivers[b, n].can_wheelchair:
+            t = stops[n, p]
+            if plan.trips[t].is_wheelchair and not route.can_wheelchair:
                 continue
-            if plan.lens[n] < plan.trips.shape[1]:
-                if insertion_gain(world, b, o, w, plan, n, k, plan.lens[n], out) > -np.inf:
-                    put_in(world, b, o, w, plan, n, k, plan.lens[n], out)
+            if plan.trips[t].driver == NO_DRIVER and _added_cost(plan, n, t, route.num_trips) < NEVER:
+                _put_in(plan, n, t, route.num_trips)
         position = 0
-        while position < plan.lens[n]:
-            k = plan.trips[n, position]
-            before = plan.worth[n, : plan.lens[n]].sum() - plan.lost_worth[k]
-            take_out(world, b, o, w, plan, n, position, out)
-            if before < plan.worth[n, : plan.lens[n]].sum():
-                continue
-            put_in(world, b, o, w, plan, n, k, position, out)
-            position += 1
+        while drops_costly and position < route.num_trips:
+            t = plan.stops[n, position]
+            saved = route.cost
+            _take_out(plan, n, position, 1)
+            saved -= route.cost
+            if saved <= plan.trips[t].lost_cost:
+                _put_in(plan, n, t, position)
+                position += 1
 
 
-def load(world: World, b: int, objective: np.ndarray, weights: np.ndarray, plan: Plan, trips: list[list[int]]) -> None:
-    """Put trips (booking rows per driver) into an empty plan; see ``load_trips``."""
-    lens = np.array([len(route) for route in trips], np.int32)
-    table = np.zeros((len(trips), max(1, int(lens.max(initial=0)))), np.int32)
-    for n, route in enumerate(trips):
-        table[n, : len(route)] = route
-    load_trips(world, b, objective, weights, plan, table, lens)
+def load(plan: Plan, routes: Routes, drops_costly: bool = True) -> None:
+    """
+    Make these the trips (booking rows per driver); what is not feasible or not among the bookings is left out.
+
+    With ``drops_costly`` a trip that costs more than leaving its booking out is left out too.
+    """
+    _load(plan, *as_stops(plan, routes), drops_costly)
+
+
+def as_stops(plan: Plan, routes: Routes) -> tuple[np.ndarray, np.ndarray]:
+    """Routes of booking rows as stops and lengths of ``plan``, without the bookings that it doesn't know."""
+    index = {int(k): t for t, k in enumerate(plan.rows)}
+    known = [[index[k] for k in route if k in index] for route in routes]
+    stops, lens = np.zeros_like(plan.stops), np.zeros(len(plan.routes), np.int32)
+    for n, route in enumerate(known[: len(lens)]):
+        stops[n, : len(route)] = route
+        lens[n] = len(route)
+    return stops, lens
+
+
+@jit
+def insert_missing(plan):
+    """Put each booking that the plan lacks where it costs least, by latest pickup."""
+    plan = borrow(plan)
+    latest = np.empty(len(plan.trips))
+    for t in range(len(latest)):
+        latest[t] = plan.trips[t].latest_pickup_min
+    for t in np.argsort(latest):
+        if plan.trips[t].driver == NO_DRIVER:
+            n, position = _cheapest_place(plan, t)
+            if n != NO_DRIVER:
+                _put_in(plan, n, t, position)
 
 
 def routes_of(plan: Plan) -> Routes:
-    return [plan.trips[n, : plan.lens[n]].tolist() for n in range(len(plan.lens))]
+    """Booking rows per driver."""
+    return [plan.rows[stops[:size]].tolist() for stops, size in zip(plan.stops, plan.routes["num_trips"], strict=True)]
 
 
 def routes_driven(world: World, b: int) -> Routes:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from baselines.planning.plan import NUM_TERMS, Plan
+from baselines.planning.plan import Plan
 from baselines.planning.solvers import RoutingProblem
 from envs.world.borrowed import borrow
 from envs.world.compiled import inlined, jit
-from envs.world.records import BookingState, World
-from envs.world.travel import approach, arrival, departure
+from envs.world.records import NEVER, BookingState
+from envs.world.travel import arrival, departure
 from reward.terms import booking_terms
 
 _PLANNED = int(BookingState.PLANNED)
@@ -17,38 +17,33 @@ NUM_CHOICES = 5  # times by which a booking is picked up that solvers tell apart
 _FAR_KM = 1000.0  # an approach that is not short
 
 
-def make_problem(
-    world: World, b: int, objective: np.ndarray, weights: np.ndarray, plan: Plan, rows: np.ndarray
-) -> RoutingProblem:
-    """What a routing solver has to know: ``rows`` without a place, drivers free where ``plan`` begins."""
-    num_drivers, size = world.drivers.shape[1], len(rows)
+def make_problem(plan: Plan) -> RoutingProblem:
+    """What a routing solver has to know: the plan's bookings without a place, drivers free where it begins."""
+    num_drivers, size = len(plan.routes), len(plan.trips)
     minutes, cost = np.zeros((num_drivers + size, size)), np.zeros((num_drivers + size, size))
     service = np.zeros(size)
     ends, worths = (np.zeros((size, NUM_CHOICES)) for _ in range(2))
-    describe(world, b, objective, weights, plan, rows, minutes, cost, service, ends, worths)
-    present = np.arange(num_drivers) < int(world.clocks["num_drivers"][b])
-    drivers, bookings = world.drivers[b], world.bookings[b, rows]
-    is_emergency = (drivers["is_emergency"] != 0) & bool(objective["pays_reward"][0])
-    needs_place = bookings["is_wheelchair"] != 0
+    describe(plan, minutes, cost, service, ends, worths)
+    is_emergency = (plan.routes["is_emergency"] != 0) & bool(plan.objective["pays_reward"][0])
     return RoutingProblem(
-        start_min=np.where(present, plan.start_min, np.inf),
-        end_min=np.where(present, drivers["shift_end_min"], 0.0),
+        start_min=plan.routes["start_min"].copy(),
+        end_min=plan.routes["shift_end_min"].copy(),
         minutes=minutes,
         cost=cost,
-        driver_cost=np.where(is_emergency, 0.0 - weights["emergency_trip"][0], 0.0),  # -0.0 has another name
+        driver_cost=np.where(is_emergency, 0.0 - plan.weights["emergency_trip"][0], 0.0),  # -0.0 has another name
         service_min=service,
-        earliest_min=np.maximum(bookings["earliest_pickup_min"], world.clocks["now_min"][b]),
+        earliest_min=np.maximum(plan.trips["earliest_pickup_min"], plan.clock["now_min"][0]),
         ends_min=ends,
         worths=worths,
-        lost_worth=plan.lost_worth[rows],
-        can_take=(drivers["can_wheelchair"] != 0)[:, None] | ~needs_place[None, :],
+        lost_worth=-plan.trips["lost_cost"],
+        can_take=(plan.routes["can_wheelchair"] != 0)[:, None] | (plan.trips["is_wheelchair"] == 0)[None, :],
     )
 
 
 @jit
-def describe(world: World, b, objective, weights, plan, rows, minutes, cost, service, ends, worths):
+def describe(plan, minutes, cost, service, ends, worths):
     """
-    What a solver of routing problems with fixed travel times has to know about the bookings ``rows``.
+    What a solver of routing problems with fixed travel times has to know about the bookings of a plan.
 
     A booking is one place: its service is both stops and the ride, an arc leads from a drop-off to the next pickup.
     Travel takes what it takes when the leg would be driven, as far as that is known: so as to be at the next pickup by
@@ -64,43 +59,35 @@ def describe(world: World, b, objective, weights, plan, rows, minutes, cost, ser
         float64, shape (R, NUM_CHOICES): what serving the booking is worth, its approach apart, when it is picked up
         by this time; the last choice is the latest feasible one. nan where there are fewer.
     """
-    world = borrow(world)
     plan = borrow(plan)
-    o, w = objective[0], weights[0]
-    out = np.empty(NUM_TERMS)
-    speeds = world.speeds[b]
-    now = world.clocks[b].now_min
-    num_drivers = world.clocks[b].num_drivers
-    num_rows = world.drivers.shape[1]
-    for r in range(len(rows)):
-        k = rows[r]
-        booking = world.bookings[b, k]
-        soonest = max(now, booking.earliest_pickup_min)
-        reached = arrival(speeds, soonest + booking.pickup_service_min, booking.ride_work)
-        service[r] = reached + booking.dropoff_service_min - soonest
-        _choices(world, b, o, w, k, service[r], out, ends[r], worths[r])
-        worths[r] += plan.bonus[k]
-    for r in range(len(rows)):
-        k = rows[r]
-        earliest = world.bookings[b, k].earliest_pickup_min
-        for origin in range(num_rows + len(rows)):
-            if origin < num_rows:
-                if origin >= num_drivers or np.isinf(plan.start_min[origin]):
+    o, w = plan.objective[0], plan.weights[0]
+    speeds, now = plan.speeds, plan.clock[0].now_min
+    num_drivers, size = len(plan.routes), len(plan.trips)
+    for r in range(size):
+        trip = plan.trips[r]
+        soonest = max(now, trip.earliest_pickup_min)
+        reached = arrival(speeds, soonest + trip.pickup_service_min, trip.ride_work)
+        service[r] = reached + trip.dropoff_service_min - soonest
+        _choices(plan, r, service[r], ends[r], worths[r])
+        worths[r] += plan.bonus[r]
+    for r in range(size):
+        earliest = plan.trips[r].earliest_pickup_min
+        for origin in range(num_drivers + size):
+            if origin < num_drivers:
+                free = plan.routes[origin].start_min
+                if free == NEVER:
                     continue
-                free = plan.start_min[origin]
-                previous = plan.start_booking[origin]
-                km, work = approach(world, b, origin, previous, k)
             else:
-                i = rows[origin - num_rows]
-                free = max(now, world.bookings[b, i].earliest_pickup_min) + service[origin - num_rows]
-                km, work = approach(world, b, 0, i, k)
+                i = origin - num_drivers
+                free = max(now, plan.trips[i].earliest_pickup_min) + service[i]
+            work = plan.legs[origin, r]
             reached = arrival(speeds, free, work)
             minutes[origin, r] = reached - free
             if reached < earliest:
                 minutes[origin, r] = earliest - departure(speeds, earliest, work)
             cost[origin, r] = o.occupied_min * minutes[origin, r]
             if o.pays_reward:
-                cost[origin, r] -= approach_worth(w, km)
+                cost[origin, r] -= approach_worth(w, plan.kms[origin, r])
             else:
                 cost[origin, r] += o.deadhead_min * minutes[origin, r]
 
@@ -113,11 +100,12 @@ def approach_worth(w, km):
 
 
 @jit
-def _choices(world: World, b, o, w, k, service, out, ends, worths):
+def _choices(plan, r, service, ends, worths):
     """When the booking can be picked up, in steps of falling worth."""
-    booking = world.bookings[b, k]
+    o, w, now = plan.objective[0], plan.weights[0], plan.clock[0].now_min
+    booking = plan.bookings[plan.rows[r]]
     latest = booking.latest_pickup_min
-    last = latest + world.rules[0].max_lateness_min
+    last = latest + plan.rules[0].max_lateness_min
     grace = w.lateness_grace_return_min if booking.leg == 1 else w.lateness_grace_outbound_min
     ends[:] = np.nan
     worths[:] = np.nan
@@ -131,12 +119,12 @@ def _choices(world: World, b, o, w, k, service, out, ends, worths):
         else:
             end = graced + (last - graced) * (step - 1) / (NUM_CHOICES - 2)
         if o.pays_reward:
-            booking_terms(w, booking, _PLANNED, end, _FAR_KM, False, out)
-            worth = out.sum() - (w.deadhead_per_km + w.cost_per_km) * _FAR_KM
+            booking_terms(w, booking, _PLANNED, end, _FAR_KM, False, plan.pay)
+            worth = plan.pay.sum() - (w.deadhead_per_km + w.cost_per_km) * _FAR_KM
         else:
             worth = -o.late_min * max(0.0, end - latest)
         worth -= o.occupied_min * service + o.delay_min * (end - o.now_min)
-        if end < world.clocks[b].now_min:
+        if end < now:
             continue
         if count > 0 and worth >= worths[count - 1] - 1e-9:
             count -= 1  # later, and worth as much

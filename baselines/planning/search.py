@@ -1,20 +1,20 @@
 """
-Compiled search for a plan of more worth: ruin and recreate with slack induction by string removals.
+Compiled search for a plan of less cost: ruin and recreate with slack induction by string removals.
 
 As Christiaens and Vanden Berghe (2020), for plans that may leave bookings out, under simulated annealing with a number
-of iterations, never a time, as its budget.
+of iterations, never a time, as its budget. Plan improvement takes out the trips nearest to one instead: it repairs the
+next hours of a plan within some ticks, this one builds whole days.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from baselines.planning.plan import NUM_TERMS, best_place, project, put_in
-from baselines.planning.worth import plan_worth
-from envs.world.borrowed import borrow
+from baselines.planning.plan import MOVES, Plan, set_routes
+from baselines.planning.worth import whole_cost
 from envs.world.compiled import inlined, jit
-from envs.world.records import World
-from envs.world.travel import approach
+from envs.world.records import NO_DRIVER
+from envs.world.sketch import search_over
 
 SEARCH = np.dtype(
     [
@@ -25,8 +25,12 @@ SEARCH = np.dtype(
     ],
     align=True,
 )
+
+# As in the paper.
 MAX_STRING = 10
 BLINK_RATE = 0.01
+
+_take_out = MOVES.take_out
 
 
 def make_search(
@@ -37,179 +41,120 @@ def make_search(
 
 
 @jit
-def insert_missing(world: World, b, objective, weights, plan, rows):
-    """Put each booking of ``rows`` that the plan lacks where it gains most, by latest pickup; return the worth."""
-    world = borrow(world)
-    plan = borrow(plan)
-    o, w = objective[0], weights[0]
-    out = np.empty(NUM_TERMS)
-    is_in = np.zeros(world.bookings.shape[1], np.bool_)
-    for n in range(world.clocks[b].num_drivers):
-        for p in range(plan.lens[n]):
-            is_in[plan.trips[n, p]] = True
-    latest = np.empty(len(rows))
-    for i in range(len(rows)):
-        latest[i] = world.bookings[b, rows[i]].latest_pickup_min
-    for i in np.argsort(latest):
-        k = rows[i]
-        if not is_in[k]:
-            _, n, position = best_place(world, b, o, w, plan, k, 0.0, out)
-            if n >= 0:
-                put_in(world, b, o, w, plan, n, k, position, out)
-    return plan_worth(world, b, o, w, plan, rows)
-
-
-@jit
-def ruin_and_recreate(world: World, b, objective, weights, plan, spare, best, rows, search, seed):
-    """
-    Search for a plan of more worth that serves bookings among ``rows``; ``plan`` becomes the best one found.
-
-    ``spare`` and ``best`` are plans of the same sizes that are overwritten; ``search`` is one record of SEARCH. Returns
-    the worth.
-    """
-    world = borrow(world)
-    plan = borrow(plan)
-    spare = borrow(spare)
-    best = borrow(best)
-    np.random.seed(seed)
-    o, w = objective[0], weights[0]
-    num_drivers = world.clocks[b].num_drivers
-    out = np.empty(NUM_TERMS)
-    current = plan_worth(world, b, o, w, plan, rows)
-    best_worth = current
-    _copy(plan, best, num_drivers)
-    size = len(rows)
-    if size == 0:
-        return current
-    near = _neighbours(world, b, rows)
-    driver_of = np.full(world.bookings.shape[1], -1, np.int32)
-    place_of = np.zeros(world.bookings.shape[1], np.int32)
-    is_changed = np.zeros(num_drivers, np.bool_)
-    missing = np.empty(size, np.int32)
-    key = np.empty(size)
-    s = search[0]
-    temperature = s.first_temperature
-    cooling = (s.last_temperature / s.first_temperature) ** (1.0 / max(1, s.num_iterations))
-    _copy(plan, spare, num_drivers)
-    for _ in range(s.num_iterations):
-        for k in rows:
-            driver_of[k] = -1
-        _ruin(world, b, o, w, plan, rows, near, s.mean_removed, driver_of, place_of, is_changed, out)
-        num_missing = 0
-        for k in rows:
-            if driver_of[k] < 0:
-                missing[num_missing] = k
-                num_missing += 1
-        order = np.random.randint(4)
-        for i in range(num_missing):
-            booking = world.bookings[b, missing[i]]
-            if order == 0:
-                key[i] = np.random.random()
-            elif order == 1:
-                key[i] = booking.latest_pickup_min
-            elif order == 2:
-                key[i] = -booking.ride_work
-            else:
-                key[i] = plan.lost_worth[missing[i]] - 0.1 * np.random.random()
-        for i in np.argsort(key[:num_missing]):
-            k = missing[i]
-            _, n, position = best_place(world, b, o, w, plan, k, BLINK_RATE, out)
-            if n >= 0:
-                put_in(world, b, o, w, plan, n, k, position, out)
-                is_changed[n] = True
-        worth = plan_worth(world, b, o, w, plan, rows)
-        if worth > current + temperature * np.log(max(1e-12, np.random.random())):
-            current = worth
-            for n in range(num_drivers):
-                if is_changed[n]:
-                    _copy_driver(plan, spare, n)
-            if worth > best_worth + 1e-6:
-                best_worth = worth
-                _copy(plan, best, num_drivers)
-        else:
-            for n in range(num_drivers):
-                if is_changed[n]:
-                    _copy_driver(spare, plan, n)
-        temperature *= cooling
-    _copy(best, plan, num_drivers)
-    return best_worth
-
-
-@jit
-def _neighbours(world: World, b, rows):
-    """For each of ``rows`` (by index) all of them, nearest first: driving between them and the gap between windows."""
-    size = len(rows)
+def _neighbours(plan):
+    """For each trip all of them, nearest first: driving between them and the gap between windows."""
+    size, num_drivers = len(plan.trips), len(plan.routes)
     near = np.empty((size, size), np.int32)
     distance = np.empty(size)
     for i in range(size):
-        k = rows[i]
         for j in range(size):
-            other = rows[j]
-            _, there = approach(world, b, 0, k, other)
-            _, back = approach(world, b, 0, other, k)
-            gap = abs(world.bookings[b, k].earliest_pickup_min - world.bookings[b, other].earliest_pickup_min)
-            distance[j] = min(there, back) / world.speeds[b, 12] + 0.3 * gap
+            work = min(plan.legs[num_drivers + i, j], plan.legs[num_drivers + j, i])
+            gap = abs(plan.trips[i].earliest_pickup_min - plan.trips[j].earliest_pickup_min)
+            distance[j] = work / plan.speeds[12] + 0.3 * gap
         distance[i] = -1.0
         near[i] = np.argsort(distance)
     return near
 
 
 @jit
-def _ruin(world: World, b, o, w, plan, rows, near, mean_removed, driver_of, place_of, is_ruined, out):
-    """Remove strings of trips around a booking drawn at random; the number of drivers that were ruined."""
-    num_drivers = world.clocks[b].num_drivers
+def _remove_strings(plan, near, mean_removed):
+    """Strings of trips around one drawn at random leave their routes."""
     planned, used = 0, 0
-    for n in range(num_drivers):
-        is_ruined[n] = False
-        planned += plan.lens[n]
-        used += plan.lens[n] > 0
-        for p in range(plan.lens[n]):
-            driver_of[plan.trips[n, p]] = n
-            place_of[plan.trips[n, p]] = p
+    for n in range(len(plan.routes)):
+        planned += plan.routes[n].num_trips
+        used += plan.routes[n].num_trips > 0
     if planned == 0:
         return
     longest = min(float(MAX_STRING), planned / used)
     most_strings = 4.0 * mean_removed / (1.0 + longest) - 1.0
     num_strings = max(1, int(np.random.random() * most_strings + 1.0))
-    centre = np.random.randint(len(rows))
+    centre = np.random.randint(len(plan.trips))
     ruined = 0
-    for i in near[centre]:
+    for t in near[centre]:
         if ruined >= num_strings:
             return
-        k = rows[i]
-        n = driver_of[k]
-        if n < 0 or is_ruined[n]:
+        n = plan.trips[t].driver
+        if n == NO_DRIVER or plan.routes[n].is_changed:
             continue
-        size = plan.lens[n]
+        size = plan.routes[n].num_trips
         length = int(np.random.random() * min(float(size), longest) + 1.0)
         length = min(length, size)
-        first_lowest = max(0, place_of[k] - length + 1)
-        first_highest = min(place_of[k], size - length)
+        place = 0
+        while plan.stops[n, place] != t:
+            place += 1
+        first_lowest = max(0, place - length + 1)
+        first_highest = min(place, size - length)
         first = first_lowest + np.random.randint(first_highest - first_lowest + 1)
-        for p in range(first, first + length):
-            driver_of[plan.trips[n, p]] = -1
-        for p in range(first, size - length):
-            plan.trips[n, p] = plan.trips[n, p + length]
-        plan.lens[n] = size - length
-        project(world, b, o, w, plan, n, first, out)
-        is_ruined[n] = True
+        _take_out(plan, n, first, length)
         ruined += 1
 
 
 @jit
-def _copy(source, target, num_drivers):
-    for n in range(num_drivers):
-        _copy_driver(source, target, n)
+def _ruin(plan, own, state, removed):
+    """All trips without a place after strings of them were removed, in one of four orders."""
+    near, mean_removed = own
+    _remove_strings(plan, near, mean_removed)
+    missing = np.empty(len(plan.trips), np.int32)
+    size = 0
+    for t in range(len(plan.trips)):
+        if plan.trips[t].driver == NO_DRIVER:
+            missing[size] = t
+            size += 1
+    key = np.empty(size)
+    order = np.random.randint(4)
+    for i in range(size):
+        trip = plan.trips[missing[i]]
+        if order == 0:
+            key[i] = np.random.random()
+        elif order == 1:
+            key[i] = trip.latest_pickup_min
+        elif order == 2:
+            key[i] = -trip.ride_work
+        else:
+            key[i] = -trip.lost_cost - 0.1 * np.random.random()
+    by_key = np.argsort(key)
+    for i in range(size):
+        removed[i] = missing[by_key[i]]
+    return size, state
 
 
 @inlined
-def _copy_driver(source, target, n):
-    size = source.lens[n]
-    target.lens[n] = size
-    for p in range(size):
-        target.trips[n, p] = source.trips[n, p]
-        target.depart_min[n, p] = source.depart_min[n, p]
-        target.pickup_min[n, p] = source.pickup_min[n, p]
-        target.dropoff_min[n, p] = source.dropoff_min[n, p]
-        target.approach_km[n, p] = source.approach_km[n, p]
-        target.worth[n, p] = source.worth[n, p]
+def _draw(state):
+    return np.random.random(), state
+
+
+_search = search_over(MOVES, _ruin, whole_cost, _draw)
+
+
+@jit
+def ruin_and_recreate(plan, search, seed):
+    """Leave the best plan found; ``search`` is one record of SEARCH. Returns what it costs."""
+    np.random.seed(seed)
+    s = search[0]
+    for n in range(len(plan.routes)):
+        plan.routes[n].is_changed = 0
+    best_stops, best_lens = np.empty_like(plan.stops), np.empty(len(plan.routes), np.int32)
+    kept = Plan(
+        plan.trips.copy(),
+        plan.routes.copy(),
+        plan.stops.copy(),
+        plan.legs,
+        plan.speeds,
+        plan.terms,
+        plan.kms,
+        plan.rows,
+        plan.bookings,
+        plan.bonus,
+        plan.objective,
+        plan.weights,
+        plan.rules,
+        plan.clock,
+        plan.pay,
+    )
+    plan.terms[0].blink_rate = BLINK_RATE
+    own, state = (_neighbours(plan), s.mean_removed), np.uint64(0)
+    first, last = s.first_temperature, s.last_temperature
+    cost = _search(plan, kept, own, state, s.num_iterations, first, last, best_stops, best_lens)
+    plan.terms[0].blink_rate = 0.0
+    set_routes(plan, best_stops, best_lens)
+    return cost

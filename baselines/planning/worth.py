@@ -1,5 +1,5 @@
 """
-What a plan is worth as a whole, and when its trips are assigned.
+What a plan costs as a whole, and when its trips are assigned.
 
 With one decision per tick the trips of a whole day's plan compete for ticks; the terms of the day count besides.
 """
@@ -8,33 +8,53 @@ from __future__ import annotations
 
 import numpy as np
 
-from baselines.planning.plan import NUM_TERMS, trip_worth
+from baselines.planning.plan import Plan, trip_cost
 from envs.world.borrowed import borrow
 from envs.world.compiled import jit
 from envs.world.plans import EPSILON_MIN, schedule_trip
-from envs.world.records import World
-from envs.world.travel import approach
+from envs.world.records import NO_DRIVER
+from envs.world.sketch import before, routes_and_lost
 
 
 @jit
-def plan_worth(world: World, b, o, w, plan, rows):
-    """Worth of the plan, the bookings among ``rows`` that it leaves out included; and the day's terms if asked for."""
+def whole_cost(plan, lost):
+    """Cost of the routes and of the trips left out (``lost``), and minus the day's terms if asked for."""
+    o, w = plan.objective[0], plan.weights[0]
     if o.one_decision_per_tick:
-        return _worth_by_ticks(world, b, o, w, plan, rows, np.empty(plan.trips.shape, np.int64))
-    total = 0.0
-    for k in rows:
-        total += plan.lost_worth[k]
-    num_drivers = world.clocks[b].num_drivers
-    approach_km, num_late = 0.0, 0
-    for n in range(num_drivers):
-        for p in range(plan.lens[n]):
-            k = plan.trips[n, p]
-            total += plan.worth[n, p] - plan.lost_worth[k]
-            approach_km += plan.approach_km[n, p]
-            num_late += plan.pickup_min[n, p] > world.bookings[b, k].latest_pickup_min + w.late_share_min + EPSILON_MIN
+        return _cost_by_ticks(plan, np.empty(plan.stops.shape, np.int64))
+    cost = routes_and_lost(plan, lost)
     if o.has_end_terms:
-        total += _end_worth(w, plan.lens[:num_drivers], approach_km, num_late)
-    return total
+        num_trips = np.empty(len(plan.routes), np.int64)
+        approach_km, num_late = 0.0, 0
+        for n in range(len(num_trips)):
+            num_trips[n] = plan.routes[n].num_trips
+            for p in range(num_trips[n]):
+                t = plan.stops[n, p]
+                approach_km += plan.kms[before(plan, n, p)[1], t]
+                num_late += plan.trips[t].pickup_min > _late_from(plan, w, t)
+        cost -= _end_worth(w, num_trips, approach_km, num_late)
+    return cost
+
+
+@jit
+def _cost_of(plan):
+    plan = borrow(plan)
+    lost = 0.0
+    for t in range(len(plan.trips)):
+        if plan.trips[t].driver == NO_DRIVER:
+            lost += plan.trips[t].lost_cost
+    return whole_cost(plan, lost)
+
+
+def worth_of(plan: Plan) -> float:
+    """Worth of the plan, the bookings that it leaves out included; and the day's terms if asked for."""
+    return -float(_cost_of(plan))
+
+
+@jit
+def _late_from(plan, w, t):
+    """From when on [min] a pickup counts in the share of late ones."""
+    return plan.trips[t].latest_pickup_min + w.late_share_min + EPSILON_MIN
 
 
 @jit
@@ -55,39 +75,40 @@ def _end_worth(w, num_trips, approach_km, num_late):
 
 
 @jit
-def decide_ticks(world: World, b, objective, weights, plan, ticks):
+def decide_ticks(plan, ticks):
     """
     With one decision per tick: when each trip of a whole day's plan is assigned, counted from opening, -1 for never.
 
-    ``ticks`` is int64, shape (N, P). Returns the worth of the day that comes out.
+    ``ticks`` is int64, shape (N, P). Returns the cost of the day that comes out.
     """
-    world = borrow(world)
     plan = borrow(plan)
-    return _worth_by_ticks(world, b, objective[0], weights[0], plan, np.empty(0, np.int32), ticks)
+    return _cost_by_ticks(plan, ticks)
 
 
 @jit
-def _worth_by_ticks(world: World, b, o, w, plan, rows, ticks):
+def _cost_by_ticks(plan, ticks):
     """
     In each tick the most urgent of the trips that come next and are known is assigned, if that is feasible then.
 
     A trip that finds its tick late begins late, one that finds none is lost.
     """
-    clock, rules = world.clocks[b], world.rules[0]
-    num_drivers, max_trips = clock.num_drivers, rules.max_trips
-    out = np.empty(NUM_TERMS)
-    first = np.zeros(plan.trips.shape, np.int64)
-    last = np.zeros(plan.trips.shape, np.int64)
-    assignment_ticks(world, b, plan, first, last)
+    o, w = plan.objective[0], plan.weights[0]
+    clock, rules = plan.clock[0], plan.rules[0]
+    num_drivers, max_trips = len(plan.routes), rules.max_trips
+    first = np.zeros(plan.stops.shape, np.int64)
+    last = np.zeros(plan.stops.shape, np.int64)
+    assignment_ticks(plan, first, last)
     ticks[:, :] = -1
     at = np.zeros(num_drivers, np.int64)
     num_trips = np.zeros(num_drivers, np.int64)
-    done = np.zeros(plan.trips.shape)  # drop-offs of the trips assigned so far
-    free = plan.start_min[:num_drivers].copy()
-    behind = plan.start_booking[:num_drivers].copy()
+    done = np.zeros(plan.stops.shape)  # drop-offs of the trips assigned so far
+    free = np.empty(num_drivers)
+    place = np.empty(num_drivers, np.int64)
+    for n in range(num_drivers):
+        free[n], place[n] = plan.routes[n].start_min, n
     total, approach_km, num_late = 0.0, 0.0, 0
-    for k in rows:
-        total += plan.lost_worth[k]
+    for t in range(len(plan.trips)):
+        total += plan.trips[t].lost_cost
     num_ticks = np.int64(np.ceil((clock.close_min - clock.open_min) / rules.tick_min - 1e-9))
     for tick in range(num_ticks):
         now = clock.open_min + tick * rules.tick_min
@@ -95,55 +116,57 @@ def _worth_by_ticks(world: World, b, o, w, plan, rows, ticks):
             best, best_last = -1, np.int64(1 << 40)
             for n in range(num_drivers):
                 p = at[n]
-                if p < plan.lens[n] and first[n, p] <= tick and last[n, p] < best_last:
+                if p < plan.routes[n].num_trips and first[n, p] <= tick and last[n, p] < best_last:
                     if num_trips[n] < max_trips or done[n, num_trips[n] - max_trips] <= now:
                         best, best_last = n, last[n, p]
             if best < 0:
                 break
             p = at[best]
             at[best] += 1
-            k = plan.trips[best, p]
-            latest = world.bookings[b, k].latest_pickup_min
-            km, work = approach(world, b, best, behind[best], k)
-            depart, pickup, dropoff = schedule_trip(world, b, best, k, max(free[best], now), work)
+            t = plan.stops[best, p]
+            trip, route = plan.trips[t], plan.routes[best]
+            start, work = max(free[best], now), plan.legs[place[best], t]
+            depart, pickup, dropoff = schedule_trip(trip, route, plan.speeds, plan.terms[0].pace, start, work)
             if (
-                now > latest + rules.expiry_tolerance_min + EPSILON_MIN
-                or pickup > latest + rules.max_lateness_min + EPSILON_MIN
-                or dropoff > world.drivers[b, best].shift_end_min + EPSILON_MIN
+                now > trip.latest_pickup_min + rules.expiry_tolerance_min + EPSILON_MIN
+                or pickup > trip.latest_pickup_min + rules.max_lateness_min + EPSILON_MIN
+                or dropoff > route.shift_end_min + EPSILON_MIN
             ):
                 continue  # too late: lost, and the tick is still there for another one
-            total += trip_worth(world, b, o, w, plan, best, k, depart, pickup, dropoff, km, out) - plan.lost_worth[k]
-            approach_km += km
-            num_late += pickup > latest + w.late_share_min + EPSILON_MIN
+            total += trip_cost(plan, best, t, place[best], depart, pickup, dropoff) - trip.lost_cost
+            approach_km += plan.kms[place[best], t]
+            num_late += pickup > _late_from(plan, w, t)
             done[best, num_trips[best]] = dropoff
             num_trips[best] += 1
-            free[best], behind[best] = dropoff, k
+            free[best], place[best] = dropoff, num_drivers + t
             ticks[best, p] = tick
             break
     if o.has_end_terms:
-        total += _end_worth(w, num_trips, approach_km, num_late)
+        total -= _end_worth(w, num_trips, approach_km, num_late)
     return total
 
 
 @jit
-def assignment_ticks(world: World, b, plan, first_tick, last_tick):
+def assignment_ticks(plan, first_tick, last_tick):
     """
     First and last tick in which each trip can be assigned, counted from opening: int64, shapes (N, P).
 
     The order of a driver's trips is kept: nobody can be assigned before the trip ahead.
     """
-    clock, tick_min = world.clocks[b], world.rules[0].tick_min
+    plan = borrow(plan)
+    clock, rules = plan.clock[0], plan.rules[0]
+    tick_min = rules.tick_min
     final = np.int64(np.ceil((clock.close_min - clock.open_min) / tick_min - 1e-9)) - 1
-    for n in range(clock.num_drivers):
+    for n in range(len(plan.routes)):
         latest = final
-        for p in range(plan.lens[n] - 1, -1, -1):
-            k = plan.trips[n, p]
-            until = min(plan.depart_min[n, p], world.bookings[b, k].latest_pickup_min) + EPSILON_MIN
-            until += 0.0 if plan.depart_min[n, p] <= until else world.rules[0].expiry_tolerance_min
+        for p in range(plan.routes[n].num_trips - 1, -1, -1):
+            trip = plan.trips[plan.stops[n, p]]
+            until = min(trip.depart_min, trip.latest_pickup_min) + EPSILON_MIN
+            until += 0.0 if trip.depart_min <= until else rules.expiry_tolerance_min
             latest = min(latest, np.int64(np.floor((until - clock.open_min) / tick_min)))
             last_tick[n, p] = latest
         earliest = np.int64(0)
-        for p in range(plan.lens[n]):
-            wait = plan.ready_min[plan.trips[n, p]] - clock.open_min - EPSILON_MIN
+        for p in range(plan.routes[n].num_trips):
+            wait = plan.trips[plan.stops[n, p]].ready_min - clock.open_min - EPSILON_MIN
             earliest = max(earliest, np.int64(np.ceil(wait / tick_min)))
             first_tick[n, p] = max(0, earliest)

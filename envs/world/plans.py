@@ -30,27 +30,55 @@ def touch(world: World, b, k):
 
 
 @inlined
-def schedule_trip(world: World, b, n, k, available_min, work):
-    """
-    (depart, pickup, dropoff) [min] of booking ``k`` for driver ``n``, free at ``available_min``, ``work`` away from it.
+def _arrival(speeds, pace, depart_min, work):
+    return depart_min + pace * work if pace > 0.0 else arrival(speeds, depart_min, work)
 
-    A trip that would overlap the driver's break starts after it.
+
+@inlined
+def schedule_trip(trip, driver, speeds, pace, free_min, work):
     """
-    booking = world.bookings[b, k]
-    driver = world.drivers[b, n]
-    speeds = world.speeds[b]
-    start = available_min
+    (depart, pickup, dropoff) [min] of ``trip`` for ``driver``, free at ``free_min``, ``work`` away from it.
+
+    A trip that would overlap the driver's break starts after it. ``trip`` and ``driver`` are records of bookings and
+    drivers, or others with the same fields. ``pace`` [min per unit of work] is a short cut for where the speed never
+    changes; 0: by ``speeds``.
+    """
+    start = free_min
     while True:
         depart = start
-        pickup = arrival(speeds, start, work)
-        if pickup < booking.earliest_pickup_min:
-            pickup = booking.earliest_pickup_min
-            depart = max(start, departure(speeds, pickup, work))
-        dropoff = arrival(speeds, pickup + booking.pickup_service_min, booking.ride_work) + booking.dropoff_service_min
+        pickup = _arrival(speeds, pace, start, work)
+        if pickup < trip.earliest_pickup_min:
+            pickup = trip.earliest_pickup_min
+            leaves = pickup - pace * work if pace > 0.0 else departure(speeds, pickup, work)
+            depart = max(start, leaves)
+        dropoff = _arrival(speeds, pace, pickup + trip.pickup_service_min, trip.ride_work) + trip.dropoff_service_min
         if dropoff > driver.break_start_min and depart < driver.break_end_min:
             start = driver.break_end_min
             continue
         return depart, pickup, dropoff
+
+
+@inlined
+def fits(trip, driver, max_lateness_min, pickup_min, dropoff_min):
+    """Whether a new trip with these times is in time and within the shift."""
+    is_in_time = pickup_min - trip.latest_pickup_min <= max_lateness_min + EPSILON_MIN
+    return is_in_time and dropoff_min <= driver.shift_end_min + EPSILON_MIN
+
+
+@inlined
+def still_fits(trip, driver, max_lateness_min, pickup_min, dropoff_min):
+    """Whether a planned trip may get these times: one that is too late already may stay so, but not get worse."""
+    if (
+        pickup_min - trip.latest_pickup_min > max_lateness_min + EPSILON_MIN
+        and pickup_min > trip.pickup_min + EPSILON_MIN
+    ):
+        return False
+    return not (dropoff_min > driver.shift_end_min + EPSILON_MIN and dropoff_min > trip.dropoff_min + EPSILON_MIN)
+
+
+@inlined
+def _schedule(world: World, b, n, k, free_min, work):
+    return schedule_trip(world.bookings[b, k], world.drivers[b, n], world.speeds[b], 0.0, free_min, work)
 
 
 @inlined
@@ -71,7 +99,7 @@ def project_plan(world: World, b, n, first):
         k = world.plans[b, n, position]
         booking = world.bookings[b, k]
         km, work = approach(world, b, n, previous, k)
-        depart, pickup, dropoff = schedule_trip(world, b, n, k, available, work)
+        depart, pickup, dropoff = _schedule(world, b, n, k, available, work)
         booking.depart_min = depart
         booking.approach_km = km
         booking.approach_min = pickup - depart
@@ -140,14 +168,13 @@ def evaluate_insertion(world: World, b, n, k, position):
     booking = world.bookings[b, k]
     available, previous = prefix(world, b, n, position)
     km, work = approach(world, b, n, previous, k)
-    depart, pickup, dropoff = schedule_trip(world, b, n, k, available, work)
-    lateness = max(0.0, pickup - booking.latest_pickup_min)
-    if lateness > rules.max_lateness_min + EPSILON_MIN or dropoff > driver.shift_end_min + EPSILON_MIN:
+    depart, pickup, dropoff = _schedule(world, b, n, k, available, work)
+    if not fits(booking, driver, rules.max_lateness_min, pickup, dropoff):
         return False, pickup, km, 0.0, 0.0, 0.0, 0.0
     service = booking.pickup_service_min + booking.dropoff_service_min
     added_km = km
     added_driving = (pickup - depart) + (dropoff - pickup - service)
-    added_lateness = lateness
+    added_lateness = max(0.0, pickup - booking.latest_pickup_min)
     occupied = dropoff - depart
     available = dropoff
     previous = k
@@ -155,18 +182,14 @@ def evaluate_insertion(world: World, b, n, k, position):
         j = world.plans[b, n, later]
         old = world.bookings[b, j]
         j_km, j_work = approach(world, b, n, previous, j)
-        j_depart, j_pickup, j_dropoff = schedule_trip(world, b, n, j, available, j_work)
-        j_late = j_pickup - old.latest_pickup_min
-        # A trip that is too late already may stay so, but not get worse.
-        if j_late > rules.max_lateness_min + EPSILON_MIN and j_pickup > old.pickup_min + EPSILON_MIN:
-            return False, pickup, km, 0.0, 0.0, 0.0, 0.0
-        if j_dropoff > driver.shift_end_min + EPSILON_MIN and j_dropoff > old.dropoff_min + EPSILON_MIN:
+        j_depart, j_pickup, j_dropoff = _schedule(world, b, n, j, available, j_work)
+        if not still_fits(old, driver, rules.max_lateness_min, j_pickup, j_dropoff):
             return False, pickup, km, 0.0, 0.0, 0.0, 0.0
         added_km += j_km - old.approach_km
         added_driving += (j_pickup - j_depart - old.approach_min) + (
             (j_dropoff - j_pickup) - (old.dropoff_min - old.pickup_min)
         )
-        added_lateness += max(0.0, j_late) - max(0.0, old.pickup_min - old.latest_pickup_min)
+        added_lateness += max(0.0, j_pickup - old.latest_pickup_min) - max(0.0, old.pickup_min - old.latest_pickup_min)
         occupied += (j_dropoff - j_depart) - (old.dropoff_min - old.depart_min)
         if j_dropoff == old.dropoff_min:  # free again at the same time as before: the rest of the plan stands
             break
@@ -246,7 +269,7 @@ def project_insertion(world: World, b, n, k, position, out_pickup_min, out_appro
     for p in range(position, plan_len + 1):
         j = k if p == position else world.plans[b, n, p - 1]
         km, work = approach(world, b, n, previous, j)
-        _, pickup, dropoff = schedule_trip(world, b, n, j, available, work)
+        _, pickup, dropoff = _schedule(world, b, n, j, available, work)
         out_pickup_min[p] = pickup
         out_approach_km[p] = km
         available = dropoff

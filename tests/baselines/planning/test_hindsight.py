@@ -10,7 +10,7 @@ import pytest
 
 from baselines.planning.bound import BoundSearch, TooManyLabelsError, is_beyond, upper_bound
 from baselines.planning.hindsight import Planner, hindsight
-from baselines.planning.search import insert_missing
+from baselines.planning.worth import worth_of
 from baselines.replanners import ReplanSearch
 from envs.days.scenario import Scenario
 from evaluation.reference import make_reference
@@ -41,11 +41,9 @@ def random_day(seed: int, size: int = 7):
 def test_where_travel_is_constant_the_replay_comes_to_what_was_planned(seed):
     planner = planner_of(*random_day(seed))
     routes = planner.search([], ITERATIONS, 0)
-    plan = planner.load(routes)
-    planned = -insert_missing(planner.world, 0, planner.record, planner.weights, plan, planner.all_rows)
     value, driven = planner.replay(routes)
-    assert value == pytest.approx(planned)
-    assert driven == routes
+    assert value == pytest.approx(-worth_of(planner.load(routes)))
+    assert driven[: len(routes)] == routes  # the scenario has room for more drivers
 
 
 def test_nobody_leaves_before_a_booking_is_known():
@@ -68,6 +66,30 @@ def test_a_plan_is_kept_and_found_again(tmp_path):
     # Another fleet is another day.
     hindsight(planner_of(bookings, drivers[:1]), num_iterations=ITERATIONS, cache=tmp_path)
     assert len(list(tmp_path.glob("*.json"))) == 2
+
+
+@pytest.mark.parametrize(
+    "drivers", [[driver("d0", 0, break_start_min=600.0, break_end_min=660.0)], [driver("d0", 0, (480.0, 900.0))]]
+)
+def test_a_plan_of_another_break_or_shift_is_not_taken_for_this_one(drivers):
+    bookings, _ = random_day(2)
+    assert planner_of(bookings, drivers).digest() != planner_of(bookings, [driver("d0", 0)]).digest()
+
+
+def test_a_plan_of_other_service_times_is_not_taken_for_this_one():
+    bookings = [booking("b0", (1, 2), (500, 520), service=service) for service in (3.0, 30.0)]
+    digests = {planner_of([one], [driver("d0", 0)]).digest() for one in bookings}
+    assert len(digests) == 2
+
+
+def test_a_trip_that_a_break_makes_too_late_is_lost_whatever_the_plan_says():
+    # The break lasts from 08:00 to 09:00; b0 may be picked up until 08:10, and 30 min late, so it is lost: 300.
+    # The driver stands where b1 begins: nothing
+    bookings = [booking("b0", (0, 1), (480, 490)), booking("b1", (0, 1), (570, 600))]
+    planner = planner_of(bookings, [driver("d0", 0, break_start_min=480.0, break_end_min=540.0)])
+    value, driven = planner.replay([[0, 1]])
+    assert value == pytest.approx(300.0)
+    assert driven[0] == [1]
 
 
 def test_a_better_plan_of_a_policy_is_taken_over(tmp_path):
@@ -117,7 +139,7 @@ def test_with_many_bookings_subgradients_lead_to_the_same_bound(seed, monkeypatc
     search.add_routes(found.routes)
     value, duals, _ = search._master()
     best, _ = search._descend(duals[: len(search.limit_of)] * 0.0, value, time.monotonic() + 2.0)
-    alone = search._to_objective(best + float(search.plan.lost_worth[planner.all_rows].sum()))
+    alone = search._to_objective(best + search.lost)
     # all lost costs 9 x 300 = 2700; a bound within 5 % of that
     assert by_master - 135.0 <= alone <= found.value + 1e-6
 
@@ -186,7 +208,8 @@ def test_a_bound_is_looked_for_again_when_given_longer(tmp_path):
     # A worse bound found in a shorter time is improved, but not when less time is given than before
     path.write_text(json.dumps({**kept, "bound": longest - 500.0, "bound_seconds": 1.0}))
     assert bound(0.5) == longest - 500.0
-    assert bound(2.0) == pytest.approx(longest)
+    # as long as before finds about what it found before: on a busy machine not quite as many rounds
+    assert bound(2.0) == pytest.approx(longest, abs=10.0)
 
 
 def test_the_case_says_what_no_shift_can_serve():

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from baselines.planning.plan import Plan, begin_plan, empty_plan, load, make_objective
-from baselines.planning.search import insert_missing, make_search, ruin_and_recreate
-from baselines.planning.worth import decide_ticks
+from baselines.planning.plan import Plan, insert_missing, load, make_objective, make_plan, routes_of
+from baselines.planning.search import make_search, ruin_and_recreate
+from baselines.planning.worth import decide_ticks, worth_of
 from envs.simulator import Simulator
 from envs.world.orders import default_rules
 from reward.weights import WEIGHTS_DTYPE
@@ -19,21 +19,11 @@ NO_WEIGHTS = np.zeros(1, WEIGHTS_DTYPE)
 COST = make_objective("cost", None)
 
 
-def begun(simulator: Simulator) -> Plan:
+def begun(simulator: Simulator, objective: np.ndarray = COST, ready_min: float = -np.inf) -> Plan:
     """An empty plan at the simulator's time for all bookings of the only row."""
-    size = simulator.world.bookings.shape[1]
-    plan = empty_plan(simulator.world.drivers.shape[1], size, size)
-    plan.ready_min[:] = simulator.world.clocks["now_min"][0]
-    begin_plan(simulator.world, 0, COST, NO_WEIGHTS, plan)
-    return plan
-
-
-def worth(simulator: Simulator, plan: Plan, rows: list[int]) -> float:
-    """Worth of a plan as it stands, with what it leaves out of ``rows``."""
-    lens = plan.lens[: simulator.world.clocks["num_drivers"][0]]
-    planned = [int(k) for n, size in enumerate(lens) for k in plan.trips[n, :size]]
-    lost = sum(float(plan.lost_worth[k]) for k in set(rows) - set(planned))
-    return lost + insert_missing(simulator.world, 0, COST, NO_WEIGHTS, plan, np.array(planned, np.int32))
+    rows = np.arange(simulator.world.bookings.shape[1])
+    ready_min = max(ready_min, float(simulator.world.clocks["now_min"][0]))
+    return make_plan(simulator.world, 0, objective, NO_WEIGHTS, rows, ready_min)
 
 
 def test_the_worth_is_minus_deadhead_minutes_and_lost_bookings():
@@ -44,9 +34,9 @@ def test_the_worth_is_minus_deadhead_minutes_and_lost_bookings():
     ]
     simulator = Simulator(line_day(bookings, [driver("d0", 0)]))
     plan = begun(simulator)
-    load(simulator.world, 0, COST, NO_WEIGHTS, plan, [[0, 1]])
+    load(plan, [[0, 1]])
     # approach 0 -> 10 km: 20 min; drop-off at 11 -> 12 km: 2 min; b2 left out: 300
-    assert worth(simulator, plan, [0, 1, 2]) == pytest.approx(-322)
+    assert worth_of(plan) == pytest.approx(-322)
 
 
 def test_trips_that_can_not_be_or_do_not_pay_are_left_out():
@@ -58,22 +48,31 @@ def test_trips_that_can_not_be_or_do_not_pay_are_left_out():
     ]
     simulator = Simulator(line_day(bookings, [driver("d0", 0, can_wheelchair=False)]))
     plan = begun(simulator)
-    load(simulator.world, 0, COST, NO_WEIGHTS, plan, [[0, 1, 2]])
-    assert plan.trips[0, : plan.lens[0]].tolist() == [2]
+    load(plan, [[0, 1, 2]])
+    assert routes_of(plan) == [[2]]
     cheap = COST.copy()
     cheap["lost"] = 79.0  # less than the 80 min of approach
-    begin_plan(simulator.world, 0, cheap, NO_WEIGHTS, plan)
-    load(simulator.world, 0, cheap, NO_WEIGHTS, plan, [[2]])
-    assert plan.lens[0] == 0
+    plan = begun(simulator, cheap)
+    load(plan, [[2]])
+    assert routes_of(plan) == [[]]
 
 
 def test_a_trip_waits_until_its_booking_is_ready():
     simulator = Simulator(line_day([booking("b0", (10, 11), (490, 600))], [driver("d0", 0)]))
+    plan = begun(simulator, ready_min=520.0)
+    load(plan, [[0]])
+    assert plan.trips["depart_min"] == pytest.approx([520])  # not at 480, though the window opens at 490
+    assert plan.trips["pickup_min"] == pytest.approx([540])
+
+
+def test_a_trip_that_would_overlap_the_break_begins_after_it():
+    # 20 min to km 10 for 08:30 would end at 08:35 + 6 min of service, in the break from 08:30 to 09:00
+    pausing = driver("d0", 0, break_start_min=510.0, break_end_min=540.0)
+    simulator = Simulator(line_day([booking("b0", (10, 11), (510, 570))], [pausing]))
     plan = begun(simulator)
-    plan.ready_min[0] = 520.0
-    load(simulator.world, 0, COST, NO_WEIGHTS, plan, [[0]])
-    assert plan.depart_min[0, 0] == pytest.approx(520)  # not at 480, though the window opens at 490
-    assert plan.pickup_min[0, 0] == pytest.approx(540)
+    load(plan, [[0]])
+    assert plan.trips["depart_min"] == pytest.approx([540])
+    assert plan.trips["pickup_min"] == pytest.approx([560])
 
 
 def draw_day(data: st.DataObject) -> Simulator:
@@ -89,18 +88,16 @@ def draw_day(data: st.DataObject) -> Simulator:
 @given(st.data())
 def test_searching_never_costs_and_gives_nobody_two_places(data):
     simulator = draw_day(data)
-    rows = np.arange(simulator.world.bookings.shape[1], dtype=np.int32)
-    plans = [begun(simulator) for _ in range(3)]
-    before = insert_missing(simulator.world, 0, COST, NO_WEIGHTS, plans[0], rows)
-    found = ruin_and_recreate(simulator.world, 0, COST, NO_WEIGHTS, *plans, rows, make_search(50), 1)
-    plan = plans[0]
+    plan, again = begun(simulator), begun(simulator)
+    insert_missing(plan)
+    before = worth_of(plan)
+    found = -ruin_and_recreate(plan, make_search(50), 1)
     assert found >= before - 1e-9
-    planned = [int(k) for n in range(2) for k in plan.trips[n, : plan.lens[n]]]
+    planned = [k for route in routes_of(plan) for k in route]
     assert len(planned) == len(set(planned))
     # What it says is what the trips are worth when they are scheduled anew.
-    again = begun(simulator)
-    load(simulator.world, 0, COST, NO_WEIGHTS, again, [plan.trips[n, : plan.lens[n]].tolist() for n in range(2)])
-    assert worth(simulator, again, rows.tolist()) == pytest.approx(found)
+    load(again, routes_of(plan))
+    assert worth_of(again) == pytest.approx(found)
 
 
 def test_with_one_decision_per_tick_the_second_of_two_trips_begins_a_tick_later():
@@ -110,9 +107,9 @@ def test_with_one_decision_per_tick_the_second_of_two_trips_begins_a_tick_later(
     simulator = Simulator(line_day(bookings, [driver("d0", 0), driver("d1", 10)]), rules)
     objective = COST.copy()
     objective["one_decision_per_tick"], objective["late_min"] = 1, 0.0
-    plan = begun(simulator)
-    load(simulator.world, 0, objective, NO_WEIGHTS, plan, [[0], [1]])
-    ticks = np.zeros(plan.trips.shape, np.int64)
-    decide_ticks(simulator.world, 0, objective, NO_WEIGHTS, plan, ticks)
+    plan = begun(simulator, objective)
+    load(plan, [[0], [1]])
+    ticks = np.zeros(plan.stops.shape, np.int64)
+    decide_ticks(plan, ticks)
     # both are due at 08:00; the first gets that tick, the other one the next (and still its window)
     assert [ticks[0, 0], ticks[1, 0]] == [0, 1]

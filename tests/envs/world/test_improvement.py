@@ -104,7 +104,7 @@ def test_further_moves_never_cost_and_depend_on_nothing_but_the_day(data):
         if moves == 0:  # these are the plans with which the rounds begin
             weight = early_weight(simulator.world, 0)
         rows = np.flatnonzero(simulator.world.bookings["driver"][0] != NO_DRIVER).astype(np.int32)
-        costs.append(sketch_of(simulator.world, 0, rows, weight).routes["cost"].sum())
+        costs.append(sketch_of(simulator.world, 0, rows, weight, 0.0).routes["cost"].sum())
         plans.append(simulator.world.plans.copy())
     assert costs[1] <= costs[0] + 1e-6
     np.testing.assert_array_equal(plans[1], plans[2])

@@ -81,8 +81,8 @@ def test_with_weight_minutes_from_the_earliest_pickup_to_the_end_count():
     simulator = Simulator(line_day([booking("b0", (10, 20), (500, 560))], [driver("d0", 0)]))
     simulator.assign("d0", "b0")
     rows = np.array([0], np.int32)
-    assert sketch_of(simulator.world, 0, rows, 0.0).routes["cost"] == pytest.approx([40])
-    assert sketch_of(simulator.world, 0, rows, 0.5).routes["cost"] == pytest.approx([53])
+    assert sketch_of(simulator.world, 0, rows, 0.0, 0.0).routes["cost"] == pytest.approx([40])
+    assert sketch_of(simulator.world, 0, rows, 0.5, 0.0).routes["cost"] == pytest.approx([53])
 
 
 def crowded_world(day: int, **overrides):
