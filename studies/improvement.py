@@ -55,9 +55,7 @@ class Row(NamedTuple):
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "trips", type=Path, help="CSV of the published bookings (docs/environments/real-days.md)"
-    )
+    parser.add_argument("trips", type=Path, help="CSV of the published bookings (docs/environments/real-days.md)")
     parser.add_argument("--announce-seeds", nargs="+", type=int, default=[0, 1, 2], help="default: 0 1 2")
     parser.add_argument("--days", default=REPORT_DAYS, help=f"service days; default: {REPORT_DAYS}")
     parser.add_argument("--moves", nargs="+", type=int, default=list(MOVES), help="default: 0 1000")

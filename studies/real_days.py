@@ -38,9 +38,7 @@ LATE_AGENTS: dict[str, tuple[str, ...]] = {
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "trips", type=Path, help="CSV of the published bookings (docs/environments/real-days.md)"
-    )
+    parser.add_argument("trips", type=Path, help="CSV of the published bookings (docs/environments/real-days.md)")
     parser.add_argument(
         "--agents", nargs="+", choices=list(AGENTS), help="default: all; with lateness branching_dqn alone"
     )

@@ -14,12 +14,12 @@ def made_up(name: str) -> Result:
         {"policy": "mean", "kind": "ensemble", "label": "agent", "difference": interval(2.4, -1.0, 5.0)},
         {"policy": "best", "kind": "rule", "label": "best", "objective": 10.4, "difference": "best rule"},
         {"policy": "nearest_driver", "kind": "rule", "label": "nearest", "difference": interval(-3, -4, -2)},
-        {"policy": "dqn", "kind": "pool", "label": "stock DQN", "v2_difference": interval(-8, -9, -7)},
+        {"policy": "dqn", "kind": "model", "label": "stock DQN", "difference": interval(-8, -9, -7)},
     ]
     improved = {"gives_back": [9, 8, 7], "against_replan_search": [None, interval(-23, -53, 11), None]}
     rows.append({"policy": "insertion_just_in_time", "kind": "rule", "label": "just in time", **improved})
     rows.append({"policy": "maskable_dqn_mean", "kind": None, "label": "agents", "difference": [1, 2, 3]})
-    usual = {"objective": None, "difference": None, "v2_difference": None}
+    usual = {"objective": None, "difference": None}
     return Result(name, name, (Column("label", "policy"),), tuple(usual | row for row in rows), days="2 days")
 
 
@@ -41,6 +41,6 @@ def test_the_front_table_is_made_of_the_other_tables():
 def test_the_same_numbers_draw_the_same_picture(tmp_path):
     result = made_up("toy")
     for name in ("first.svg", "second.svg"):
-        draw(result, result, tmp_path / name)
+        draw(result, tmp_path / name)
     assert (tmp_path / "first.svg").read_bytes() == (tmp_path / "second.svg").read_bytes()
     assert "stock DQN" in (tmp_path / "first.svg").read_text()
