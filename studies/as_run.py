@@ -6,9 +6,9 @@ Each ``trained-agents/NAME-seed<n>`` becomes ``logs/shipped/NAME/<algo>/<env>_<n
     python -m rl_zoo3.enjoy --algo branching_dqn --env Dispatch-v0 -f logs/shipped/v2-short-shift --exp-id 1
     python -m rl_zoo3.record_video ...  push_to_hub ...
 
-Runs of ``train.py`` are in that layout already: ``-f logs/<reward>``. A name with a slash is a repository that
-``rl_zoo3.push_to_hub`` made, ``ORGANIZATION/branching_dqn-Dispatch-v0``; rl-zoo3's own ``load_from_hub`` knows no
-algorithm but its own.
+Runs of ``train.py`` are in that layout already: ``-f logs/<reward>``. A name with a slash is a repository at Hugging
+Face that holds a run folder, as ``hf upload ORG/NAME logs/v2/dqn/Dispatch-v0_1`` leaves it; rl-zoo3's ``push_to_hub``
+and ``load_from_hub`` don't start with the other versions pinned here.
 """
 
 from __future__ import annotations
@@ -73,18 +73,14 @@ def lay_out(agent: Path, log_folder: Path) -> Path:
 
 
 def from_hub(repository: str, log_folder: Path) -> Path:
-    """Fetch what ``rl_zoo3.push_to_hub`` left at Hugging Face, and lay it out alike."""
+    """Fetch a run folder that was uploaded to Hugging Face, and lay it out alike."""
     from huggingface_hub import snapshot_download
 
     files = Path(snapshot_download(repository))
-    args = yaml.safe_load((files / "args.yml").read_text())
-    algo, env = args["algo"], args["env"]
-    run = log_folder / repository.partition("/")[0] / algo / f"{env}_{args['seed']}"
-    (run / env).mkdir(parents=True, exist_ok=True)
-    shutil.copy(files / f"{algo}-{env}.zip", run / f"{env}.zip")
-    for name in ("args.yml", "config.yml"):
-        shutil.copy(files / name, run / env)
-    return run
+    (found,) = files.glob("*/args.yml")
+    args = yaml.safe_load(found.read_text())
+    run = log_folder / repository / args["algo"] / f"{found.parent.name}_{args['seed']}"
+    return Path(shutil.copytree(files, run, dirs_exist_ok=True))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ FOLDER = Path("logs/first-run")
 STOCK_DQN = "v2-stock-dqn-seed1"
 NUM_DAYS = 100
 TRAIN = ["train.py", "--reward", "v2", "--hyperparams-block", "Dispatch-v0-minute", "--seed", "1", "--verbose", "0"]
+TRAIN += ["--eval-freq", "6000"]  # decisions; the last model plays, so the curves' four points are enough
 EVALUATE = ["evaluate.py", "--reward", "v2", "--last", "--compare-baseline", "--no-latency"]
 NEXT = """
 # the five agents that were trained for longer, as one; and the rules

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import runpy
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +14,6 @@ import yaml
 from huggingface_sb3 import EnvironmentName
 from rl_zoo3.utils import get_model_path, get_saved_hyperparams
 
-from agents.branching_dqn import BranchingDQN
 from studies import as_run
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -68,33 +65,13 @@ def test_record_video_films_a_shipped_agent(shipped, tmp_path):
     assert film.stat().st_size > 1000
 
 
-def test_a_pushed_agent_comes_back_from_the_hub(shipped, tmp_path, monkeypatch):
-    hub = tmp_path / "hub"
-
-    class Api:
-        def create_repo(self, **_):
-            return "https://huggingface.co/somebody/ours"
-
-        def snapshot_download(self, local_dir, **_):
-            local_dir.mkdir(parents=True)
-
-        def upload_folder(self, folder_path, **_):
-            shutil.copytree(folder_path, hub)
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("huggingface_hub.HfApi", Api)
-    which = ["--algo", "branching_dqn", "--env", "Dispatch-v0", "-f", str(shipped), "--exp-id", "1", "--no-render"]
-    monkeypatch.setattr("sys.argv", ["push_to_hub", *which, "-orga", "somebody"])
-    runpy.run_module("rl_zoo3.push_to_hub", run_name="__main__")
-    card = (hub / "README.md").read_text()
-    assert "Dispatch-v0" in card and "mean_reward" in card
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda repository: hub)
-    assert as_run.main(["somebody/branching_dqn-Dispatch-v0", "-f", str(tmp_path / "logs")]) == 0
-    _, path, folder = get_model_path(
-        1, str(tmp_path / "logs/somebody"), "branching_dqn", EnvironmentName("Dispatch-v0")
-    )
-    assert BranchingDQN.load(path).policy_kwargs == {"pair_mixing": True}
+def test_an_agent_comes_back_from_the_hub(shipped, tmp_path, monkeypatch):
+    uploaded = shipped / "branching_dqn/Dispatch-v0_1"  # hf upload somebody/ours <this folder>
+    monkeypatch.setattr("huggingface_hub.snapshot_download", {"somebody/ours": uploaded}.__getitem__)
+    assert as_run.main(["somebody/ours", "-f", str(tmp_path)]) == 0
+    runs = str(tmp_path / "somebody/ours")
+    _, path, folder = get_model_path(1, runs, "branching_dqn", EnvironmentName("Dispatch-v0"))
+    assert Path(path).read_bytes() == (uploaded / "Dispatch-v0.zip").read_bytes()
     assert get_saved_hyperparams(f"{folder}/Dispatch-v0")[0]["env_wrapper"] == "reward.RewardV2"
 
 
