@@ -84,14 +84,7 @@ def check_numbers(where: str, value: Any) -> None:
     for number in value if isinstance(value, (list, tuple)) else [value]:
         if isinstance(number, bool) or not isinstance(number, (int, float)):
             hint = " YAML reads 1e-4 as text: write 1.0e-4." if is_number_as_text(number) else ""
-            came = (
-                described(number)
-                if isinstance(number, str)
-                else f"{number}"
-                if number in (True, False, None)
-                else (f"a {type(number).__name__}")
-            )
-            raise SettingsError(f"{where}: expected a number, came {came}.{hint}")
+            raise SettingsError(f"{where}: expected a number, came {_described_value(number)}.{hint}")
 
 
 def described(text: str) -> str:
@@ -105,6 +98,12 @@ def described(text: str) -> str:
     if re.fullmatch(r"\d{1,2}[:.hH]\d{2}([:.]\d{2})?", text):
         return text
     return f"text of {len(text)} character{'s' if len(text) > 1 else ''}"
+
+
+def _described_value(value: Any) -> str:
+    if isinstance(value, str):
+        return described(value)
+    return str(value) if value is None or isinstance(value, bool) else f"a {type(value).__name__}"
 
 
 def minutes_of(text: str) -> float:

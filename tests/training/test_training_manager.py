@@ -303,14 +303,7 @@ def test_a_start_that_is_no_model_is_told_without_a_traceback(tmp_path, capsys):
 
 
 def test_teacher_without_settings_gets_those_tuned_for_environment_and_reward(tmp_path):
-    config = write_config(
-        tmp_path,
-        remove=("train_freq", "target_update_interval"),
-        policy="PairPolicy",
-        policy_kwargs={"width": 8},
-        n_envs=4,
-        teacher={"rule": "best_reward_with_prices", "until": 0.5},
-    )
+    config = pair_network_config(tmp_path, teacher={"rule": "best_reward_with_prices", "until": 0.5})
     folder = run(tmp_path, "--reward", "v1", config=config, algo="branching_dqn")
     teacher = yaml.safe_load((folder / "Dispatch-v0/resolved.yml").read_text())["hyperparams"]["teacher"]
     tuned = tuned_settings("Dispatch-v0", "v1", Scenario.load("short_shift"))
@@ -318,14 +311,7 @@ def test_teacher_without_settings_gets_those_tuned_for_environment_and_reward(tm
 
 
 def test_prices_named_after_a_rule_become_the_numbers_tuned_for_it(tmp_path):
-    config = write_config(
-        tmp_path,
-        remove=("train_freq", "target_update_interval"),
-        policy="PairPolicy",
-        policy_kwargs={"width": 8},
-        n_envs=4,
-        env_wrapper={"reward.RewardV2": {"prices": "best_reward_with_prices"}},
-    )
+    config = pair_network_config(tmp_path, env_wrapper={"reward.RewardV2": {"prices": "best_reward_with_prices"}})
     folder = run(tmp_path, "--reward", "v1", config=config, algo="branching_dqn")
     wrapper = yaml.safe_load((folder / "Dispatch-v0/resolved.yml").read_text())["hyperparams"]["env_wrapper"]
     tuned = tuned_settings("Dispatch-v0", "v1", Scenario.load("short_shift"))
@@ -335,9 +321,7 @@ def test_prices_named_after_a_rule_become_the_numbers_tuned_for_it(tmp_path):
 
 def test_prices_of_a_rule_that_was_not_tuned_are_refused(tmp_path, capsys):
     wrapper = {"reward.RewardV2": {"prices": "nearest_driver"}}
-    config = write_config(
-        tmp_path, remove=("train_freq", "target_update_interval"), policy="PairPolicy", env_wrapper=wrapper
-    )
+    config = pair_network_config(tmp_path, env_wrapper=wrapper)
     options = ["--algo", "branching_dqn", "-conf", str(config), "-f", str(tmp_path / "logs"), "--verbose", "0"]
     assert train.main(options) != 0
     assert "prices: nothing was tuned for 'nearest_driver' here" in capsys.readouterr().err
@@ -352,18 +336,14 @@ def test_prices_of_a_rule_that_was_not_tuned_are_refused(tmp_path, capsys):
     ],
 )
 def test_branching_out_of_range_is_told_without_a_traceback(tmp_path, capsys, branching, message):
-    config = write_config(
-        tmp_path, remove=("train_freq", "target_update_interval"), policy="PairPolicy", policy_kwargs={"width": 8}
-    )
+    config = pair_network_config(tmp_path)
     options = ["--hyperparams", f"branching:{branching}", "--algo", "branching_dqn", "-conf", str(config)]
     assert train.main([*options, "-f", str(tmp_path / "logs"), "--verbose", "0"]) == 2
     assert message in capsys.readouterr().err
 
 
 def test_unknown_teacher_is_told_without_a_traceback(tmp_path, capsys):
-    config = write_config(
-        tmp_path, remove=("train_freq", "target_update_interval"), policy="PairPolicy", policy_kwargs={"width": 8}
-    )
+    config = pair_network_config(tmp_path)
     options = ["--hyperparams", "teacher:{'rule':'nearest_drivr'}", "--algo", "branching_dqn", "-conf", str(config)]
     assert train.main([*options, "-f", str(tmp_path / "logs"), "--verbose", "0"]) != 0
     assert "Did you mean 'nearest_driver'?" in capsys.readouterr().err
