@@ -52,7 +52,7 @@ TEN_DRIVERS = 1  # in tables that show fleets of 8 / 10 / 14
 SHORT, SHORT_PLANNED = "short-shift-v2", "opponents-short-shift"
 REAL, REAL_PLANNED = "real-days-10-off", "opponents-real-days"
 GIVES_BACK, GIVES_BACK_AGENTS = "plan-improvement", "plan-improvement-agents"
-LOAD_1 = "operating-day-load-1-on"
+LOAD_1, LOAD_1_PLANNED = "operating-day-load-1-on", "operating-day-load-1-replan"
 JUST_IN_TIME = {"policy": "insertion_just_in_time"}
 
 # World to who decides to where it was measured. The best rule is in points, cost or francs, the others as differences.
@@ -78,6 +78,8 @@ SOURCES: dict[str, dict[str, Cell]] = {
         "best_rule": Cell(GIVES_BACK, JUST_IN_TIME, "gives_back", TEN_DRIVERS),
     },
     "load_1": {
+        "hindsight": Cell(LOAD_1_PLANNED, {"policy": "hindsight"}),
+        "replanner": Cell(LOAD_1_PLANNED, {"policy": "replan_search"}),
         "agent": Cell(LOAD_1, {"kind": "ensemble"}),
         "best_rule": Cell(LOAD_1, {"difference": "best rule"}, "objective"),
         "nearest": Cell(LOAD_1, {"policy": "nearest_driver"}),
@@ -125,7 +127,7 @@ def front(results: dict[str, Result]) -> Result:
         tuple(rows),
         days=(
             "short shift 500 days (re-planner and hindsight 200); real days 24 x 3 draws, 10 drivers (hindsight one "
-            "draw); 500 operating days at load 1"
+            "draw); 500 operating days at load 1 (re-planner and hindsight 200)"
         ),
         interval="95 %",
         date=max(result.date for result in shown),

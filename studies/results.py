@@ -269,10 +269,10 @@ def of_evaluation(
     kinds = {name: "ensemble" if is_ensemble(about, name) else found["kind"] for name, found in policies.items()}
     rows: list[dict[str, Any]] = []
     if hindsight is not None:
-        empty = {column.key: None for column in columns}
-        rows.append(
-            empty | {"policy": "hindsight", "label": "hindsight", "objective": hindsight["mean"], "closed": 100.0}
-        )
+        best = hindsight["mean"]
+        ahead = rounded(best - policies[about["best_rule"]]["objective_mean"])
+        known = {"policy": "hindsight", "label": "hindsight", "objective": best, "difference": ahead, "closed": 100.0}
+        rows.append({column.key: None for column in columns} | known)
     for policy, label in labels.items():
         found, kpis = policies[policy], policies[policy]["kpis"]
         rows.append(
