@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from checked import SettingsError, import_packages
 from evaluation.options import build_parser
 
 if TYPE_CHECKING:
@@ -26,37 +27,37 @@ BAD_SETTING = 2  # exit code
 def main(argv: list[str] | None = None) -> int:
     """Run the command; the exit code is 0 when it is done, 2 for a setting that can't be used."""
     args = build_parser().parse_args(argv)
-    if args.list_policies:
-        from baselines.registry import describe
+    try:
+        import_packages(args.gym_packages)
+        if args.list_policies:
+            from baselines.registry import describe
 
-        print(describe())
-        return 0
-    command = " ".join(["evaluate.py", *(sys.argv[1:] if argv is None else argv)])
-    from evaluation.progress import progress_bar
+            print(describe())
+            return 0
+        evaluation, folder = evaluate(args, " ".join(["evaluate.py", *(sys.argv[1:] if argv is None else argv)]))
+    except SettingsError as error:
+        print(f"evaluate.py: {error}", file=sys.stderr)
+        return BAD_SETTING
+    from evaluation.files import write
+    from evaluation.table import text
 
-    with progress_bar("day") as bar:
-        bar.set_description("loading")
-        from checked import SettingsError
-        from evaluation.files import write
-        from evaluation.runs import ModelError
-        from evaluation.table import text
-
-        try:
-            evaluation, folder = evaluate(args, command, bar)
-        except (SettingsError, ModelError) as error:
-            bar.close()
-            print(f"evaluate.py: {error}", file=sys.stderr)
-            return BAD_SETTING
     json_path, *others = write(evaluation, folder)
     print(text(evaluation))
     print(f"Results: {json_path}, {' and '.join(path.name for path in others)}")
     return 0
 
 
-def evaluate(args: argparse.Namespace, command: str, bar: tqdm[Any]) -> tuple[Evaluation, Path]:
+def evaluate(args: argparse.Namespace, command: str) -> tuple[Evaluation, Path]:
+    """Let everybody play, with a bar that says how far they are; returns the folder for the files too."""
+    from evaluation.progress import progress_bar
+
+    with progress_bar("day") as bar:
+        return _evaluate(args, command, bar)
+
+
+def _evaluate(args: argparse.Namespace, command: str, bar: tqdm[Any]) -> tuple[Evaluation, Path]:
     """Resolve the arguments, let everybody play, and return the evaluation and the folder for its files."""
     from baselines.replanners import Replanner
-    from checked import import_packages
     from evaluation.comparison import Evaluation
     from evaluation.files import commit_and_versions
     from evaluation.foreign import evaluate_foreign
@@ -76,7 +77,6 @@ def evaluate(args: argparse.Namespace, command: str, bar: tqdm[Any]) -> tuple[Ev
         usual_objective,
     )
 
-    import_packages(args.gym_packages)
     runs = find_runs(args.model, args.checkpoints or ["best"], args.algo)
     env_id, reward, overrides, scenario_name = resolve_world(args, [run.settings for run in runs])
     folder = Path(args.output) if args.output else folder_for_results(runs)

@@ -68,6 +68,7 @@ class Replanner(TunableRule):
     """
 
     solver_name: ClassVar[str]
+    solver: ClassVar[type[PyVrp] | type[Vroom] | type[OrTools] | None] = None
     sees_backlog = True
     plans_itself = True
     space: ClassVar[dict[str, tuple[float, float, float]]] = {
@@ -98,7 +99,7 @@ class Replanner(TunableRule):
 
     def make_solver(self) -> Solver | None:
         """The routing solver; None for the compiled search."""
-        raise NotImplementedError
+        return None if self.solver is None else self.solver(self.time_limit_ms, self.seed)
 
     # --- a decision ---------------------------------------------------------------------------------------------------
 
@@ -202,30 +203,24 @@ def due_trips(plan: Plan, one_per_tick: bool, early_min: float = 0.0) -> list[tu
 class ReplanPyVrp(Replanner):
     name = "replan_pyvrp"
     solver_name = "pyvrp"
+    solver = PyVrp
     description = f"{_COMMON} Solver: PyVRP, iterated local search; knows lateness and promptness in steps."
-
-    def make_solver(self) -> Solver:
-        return PyVrp(self.time_limit_ms, self.seed)
 
 
 class ReplanVroom(Replanner):
     name = "replan_vroom"
     solver_name = "vroom"
+    solver = Vroom
     description = (
         f"{_COMMON} Solver: VROOM; serves as much as it can by priority before it looks at costs, and knows one window."
     )
-
-    def make_solver(self) -> Solver:
-        return Vroom(self.time_limit_ms, self.seed)
 
 
 class ReplanOrTools(Replanner):
     name = "replan_ortools"
     solver_name = "ortools"
+    solver = OrTools
     description = f"{_COMMON} Solver: OR-Tools, guided local search; knows lateness and promptness in steps."
-
-    def make_solver(self) -> Solver:
-        return OrTools(self.time_limit_ms, self.seed)
 
 
 class ReplanSearch(Replanner):
@@ -235,9 +230,6 @@ class ReplanSearch(Replanner):
         f"{_COMMON} Solver: the project's own ruin and recreate, which knows the simulator's travel and the exact "
         "worth of every pickup time; its budget is a number of iterations, not a time."
     )
-
-    def make_solver(self) -> Solver | None:
-        return None
 
     def _improve(self, plan: Plan) -> None:
         search = make_search(max(1, round(ITERATIONS_PER_MS * self.time_limit_ms)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,6 +12,13 @@ from baselines.policy import IntArray, Policy, TunableRule
 from reward.prices import NO_LIMIT_MIN, PairPrices
 
 WHOLE_DAY_MIN = 780.0  # [min] 06:00-19:00: the largest horizon that is searched
+
+
+def _chosen(kernel: Callable[..., None], batch: Any, *settings: Any) -> IntArray:
+    """What a kernel of ``baselines.kernels`` chooses for every day."""
+    actions = np.zeros(batch.batch_size, np.int64)
+    kernel(batch.world, *settings, actions)
+    return actions
 
 
 class WaitForEver(Policy):
@@ -36,9 +44,7 @@ class RandomAction(_RandomPolicy):
     description = "Uniform over all N x M + 1 actions, the infeasible ones included; an infeasible action waits."
 
     def act(self, batch: Any, payer: Any = None) -> IntArray:
-        actions = np.zeros(batch.batch_size, np.int64)
-        kernels.random_actions(batch.world, self.seed, actions)
-        return actions
+        return _chosen(kernels.random_actions, batch, self.seed)
 
 
 class RandomValid(_RandomPolicy):
@@ -46,9 +52,7 @@ class RandomValid(_RandomPolicy):
     description = "Uniform over waiting and the feasible pairs."
 
     def act(self, batch: Any, payer: Any = None) -> IntArray:
-        actions = np.zeros(batch.batch_size, np.int64)
-        kernels.random_pairs(batch.world, self.seed, True, actions)
-        return actions
+        return _chosen(kernels.random_pairs, batch, self.seed, True)
 
 
 class RandomFeasiblePair(_RandomPolicy):
@@ -56,9 +60,7 @@ class RandomFeasiblePair(_RandomPolicy):
     description = "Uniform over the feasible pairs; waits only without one."
 
     def act(self, batch: Any, payer: Any = None) -> IntArray:
-        actions = np.zeros(batch.batch_size, np.int64)
-        kernels.random_pairs(batch.world, self.seed, False, actions)
-        return actions
+        return _chosen(kernels.random_pairs, batch, self.seed, False)
 
 
 class _InOrder(Policy):
@@ -69,9 +71,7 @@ class _InOrder(Policy):
     horizon_min: float = NO_LIMIT_MIN
 
     def act(self, batch: Any, payer: Any = None) -> IntArray:
-        actions = np.zeros(batch.batch_size, np.int64)
-        kernels.bookings_in_order(batch.world, self.booking_order, self.driver_order, self.horizon_min, actions)
-        return actions
+        return _chosen(kernels.bookings_in_order, batch, self.booking_order, self.driver_order, self.horizon_min)
 
 
 class FirstComeFirstServed(_InOrder):
@@ -130,10 +130,8 @@ class InsertionJustInTime(TunableRule):
     booking_order = kernels.BY_LATEST_PICKUP
 
     def act(self, batch: Any, payer: Any = None) -> IntArray:
-        actions = np.zeros(batch.batch_size, np.int64)
         horizon_min = self._settings["horizon_min"]
-        kernels.bookings_in_order(batch.world, self.booking_order, kernels.BY_COST, horizon_min, actions)
-        return actions
+        return _chosen(kernels.bookings_in_order, batch, self.booking_order, kernels.BY_COST, horizon_min)
 
 
 class RegretInsertionJustInTime(InsertionJustInTime):
@@ -154,9 +152,7 @@ class BestImmediateReward(Policy):
     needs_reward = True
 
     def act(self, batch: Any, payer: Any = None) -> IntArray:
-        actions = np.zeros(batch.batch_size, np.int64)
-        kernels.best_pairs(batch.world, payer.pair_value, payer.wait_value, actions)
-        return actions
+        return _chosen(kernels.best_pairs, batch, payer.pair_value, payer.wait_value)
 
 
 _FREE = {  # no prices, and no waiting for more
@@ -213,10 +209,8 @@ class BestRewardWithPrices(_PricedRule):
     )
 
     def act(self, batch: Any, payer: Any = None) -> IntArray:
-        actions = np.zeros(batch.batch_size, np.int64)
         scores, thresholds = self._prices.score(batch.world, payer.pair_value)
-        kernels.best_pairs(batch.world, scores, thresholds, actions)
-        return actions
+        return _chosen(kernels.best_pairs, batch, scores, thresholds)
 
 
 class MatchingWithPrices(_PricedRule):
@@ -232,10 +226,8 @@ class MatchingWithPrices(_PricedRule):
     }
 
     def act(self, batch: Any, payer: Any = None) -> IntArray:
-        actions = np.zeros(batch.batch_size, np.int64)
         scores, thresholds = self._prices.score(batch.world, payer.pair_value)
-        kernels.matched_pairs(batch.world, scores, thresholds, self._settings["order_slack_min"], actions)
-        return actions
+        return _chosen(kernels.matched_pairs, batch, scores, thresholds, self._settings["order_slack_min"])
 
 
 RULES: tuple[type[Policy], ...] = (

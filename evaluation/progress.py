@@ -12,9 +12,21 @@ _LINES_EVERY_S = 10.0  # where stderr is no terminal, so that a log stays short
 
 
 def progress_bar(unit: str) -> tqdm[Any]:
-    """A bar without a length yet; it vanishes when it is closed."""
+    """
+    A bar without a length yet, while things are loaded; it vanishes when it is closed.
+
+    No time that is left is shown: rules take moments, re-planners minutes, and the first to play waits for compilation.
+    """
     seconds = 0.1 if sys.stderr.isatty() else _LINES_EVERY_S
-    return tqdm(unit=unit, leave=False, dynamic_ncols=True, mininterval=seconds, maxinterval=seconds)
+    return tqdm(
+        desc="loading",
+        unit=unit,
+        leave=False,
+        dynamic_ncols=True,
+        mininterval=seconds,
+        maxinterval=seconds,
+        bar_format="{desc} {bar} {n_fmt} of {total_fmt} {unit}s, {elapsed}",
+    )
 
 
 def days_of(bar: tqdm[Any], name: str) -> Callable[[int], None]:

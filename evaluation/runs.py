@@ -12,12 +12,14 @@ from typing import Any
 
 import yaml
 
+from checked import SettingsError
+
 RESOLVED = "resolved.yml"  # what train.py leaves in <run>/<environment>/
 BEST, LAST = "best", "last"
 TRAINED_AGENTS = Path(__file__).resolve().parent.parent / "trained-agents"
 
 
-class ModelError(ValueError):
+class ModelError(SettingsError):
     """A model that can't be evaluated; the message says which, why, and what to do."""
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import gymnasium as gym
@@ -26,6 +28,8 @@ from evaluate import main
 from evaluation.players import normalizes_observations
 from evaluation.runs import TRAINED_AGENTS, by_name, find_run
 from reward import RewardV1, RewardV2
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def make_env(**kwargs):
@@ -167,6 +171,25 @@ def test_the_sizes_of_a_run_are_taken_over(tmp_path):
     assert main(["--model", str(folder), *QUICK]) == 0
     content = json.loads((folder / "evaluation.json").read_text())
     assert (content["num_drivers"], content["max_bookings"]) == (3, 8)
+
+
+def test_stderr_says_from_the_start_what_is_going_on(tmp_path, capsys):
+    assert main([*QUICK, "--policies", "nearest_driver", "--hindsight", "10", "--output", str(tmp_path)]) == 0
+    said = capsys.readouterr().err
+    assert -1 < said.index("loading") < said.index("nearest_driver") < said.index("hindsight")
+
+
+def test_nothing_is_overwritten_without_a_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for number in (1, 2):
+        assert main([*QUICK, "--policies", "wait_for_ever"]) == 0
+        assert capsys.readouterr().out.splitlines()[-1].startswith(f"Results: logs/evaluation_{number}/evaluation.json")
+
+
+def test_help_imports_nothing_heavy():
+    code = "import sys, evaluate; evaluate.build_parser(); print({'torch', 'numba', 'numpy', 'gymnasium'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "set()"
 
 
 def refused(capsys, *options: str) -> str:

@@ -10,6 +10,7 @@ from evaluation.reference import Reference
 from evaluation.runner import Case, Played
 
 NUM_DAYS = 40
+SHORT_SHIFT = ("Dispatch-v0", "short_shift", "v2", "reward")  # environment, scenario, reward, objective
 
 
 def played(policy: str, reward, clusters=None, **kpis) -> Played:

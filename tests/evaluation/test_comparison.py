@@ -9,7 +9,7 @@ from evaluation.comparison import Evaluation
 from evaluation.files import to_dict
 from evaluation.table import text
 from evaluation.words import ahead_lines
-from tests.evaluation.made_up import NUM_DAYS, evaluation_of, played, with_hindsight
+from tests.evaluation.made_up import NUM_DAYS, SHORT_SHIFT, evaluation_of, played, with_hindsight
 
 
 def test_the_best_rule_is_the_one_to_compare_with(days):
@@ -25,10 +25,7 @@ def test_the_best_rule_is_the_one_to_compare_with(days):
 def test_seeds_of_one_method_are_pooled(days):
     seeds = [played(f"dqn run_{i}", days + gain) for i, gain in enumerate((10.0, 20.0, 60.0))]
     evaluation = Evaluation(
-        "Dispatch-v0",
-        "short_shift",
-        "v2",
-        "reward",
+        *SHORT_SHIFT,
         rules=[played("rule", days)],
         models=seeds,
         pools={"dqn, 3 seeds": ["dqn run_0", "dqn run_1", "dqn run_2"]},
@@ -45,10 +42,7 @@ def test_the_worst_days_are_those_lost_most_against_the_best_rule(days):
     gains = np.zeros(NUM_DAYS)
     gains[[7, 3, 12]] = [-300.0, -200.0, -100.0]
     evaluation = Evaluation(
-        "Dispatch-v0",
-        "short_shift",
-        "v2",
-        "reward",
+        *SHORT_SHIFT,
         rules=[played("rule", days)],
         models=[played("model", days + gains)],
     )
@@ -60,7 +54,7 @@ def test_the_worst_days_are_those_lost_most_against_the_best_rule(days):
 
 def test_policies_on_different_days_are_not_compared(days):
     with pytest.raises(ValueError, match="'b' played other days than 'a'"):
-        Evaluation("Dispatch-v0", "short_shift", "v2", "reward", rules=[played("a", days), played("b", days[:10])])
+        Evaluation(*SHORT_SHIFT, rules=[played("a", days), played("b", days[:10])])
 
 
 def test_the_gap_is_a_share_of_hindsight_and_the_way_there_begins_at_the_best_simple_rule():
