@@ -187,7 +187,8 @@ def test_nothing_is_overwritten_without_a_folder(tmp_path, monkeypatch, capsys):
 
 
 def test_help_imports_nothing_heavy():
-    code = "import sys, evaluate; evaluate.build_parser(); print({'torch', 'numba', 'numpy', 'gymnasium'} & set(sys.modules))"
+    heavy = "{'torch', 'numba', 'numpy', 'gymnasium'}"
+    code = f"import sys, evaluate; evaluate.build_parser(); print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "set()"
 

@@ -8,10 +8,11 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import yaml
-from stable_baselines3 import A2C, PPO
+from stable_baselines3 import A2C, DQN, PPO
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from evaluate import main
+from reward import RewardV2
 
 QUICK = ["--env", "CartPole-v1", "--episodes", "12"]
 
@@ -105,6 +106,23 @@ def test_kpis_come_from_info_and_any_space_will_do(counting, tmp_path):
     policies = result(tmp_path)["policies"]
     assert policies["mine"]["kpis"] == {"length": 3.0, "num_steps": 3.0}
     assert abs(policies["random_action"]["reward_mean"]) <= 3.0
+
+
+def test_a_dispatch_environment_of_ones_own_plays_report_days_and_is_paid(tmp_path):
+    gym.register("MyDispatch-v0", entry_point="envs.dispatch_env:DispatchEnv")
+    try:
+        env = RewardV2(gym.make("MyDispatch-v0"))
+        DQN("MultiInputPolicy", env, buffer_size=10, policy_kwargs={"net_arch": [8]}, device="cpu").save(tmp_path / "m")
+        rewards, kpis = [], []
+        for env_id in ("MyDispatch-v0", "Dispatch-v0"):
+            options = ["--env", env_id, "--reward", "v2", "--episodes", "2", "--no-latency", "--output", str(tmp_path)]
+            assert main(["--model", str(tmp_path / "m.zip"), *options]) == 0
+            rewards.append(result(tmp_path)["policies"]["m"]["reward_mean"])
+            kpis.append(result(tmp_path)["policies"]["m"]["kpis"]["num_served"])
+        assert rewards[0] == pytest.approx(rewards[1])
+        assert kpis[0] == kpis[1]
+    finally:
+        gym.registry.pop("MyDispatch-v0")
 
 
 @pytest.mark.parametrize(
