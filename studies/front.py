@@ -149,7 +149,7 @@ def draw(result: Result, output: Path) -> None:
         for row in result.rows
         if isinstance(row["difference"], dict)
     ]
-    shown = [bar for bar in bars if bar[1]["mean"] > -700]
+    shown = [bar for bar in bars if bar[1]["mean"] > -1000]
     shown.sort(key=lambda bar: bar[1]["mean"])
     figure, axes = plt.subplots(figsize=(8.4, 0.34 * len(shown) + 0.9), layout="constrained")
     for i, (_, cell, kind) in enumerate(shown):
