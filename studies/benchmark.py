@@ -192,7 +192,7 @@ def trainings() -> dict[str, Training]:
     def env() -> DispatchVecEnv:
         return DispatchVecEnv(64, "short_shift", RewardFunction.load("v2"), seed=0)
 
-    pair = {"policy_kwargs": {"pair_mixing": False}}  # as in every benchmark before
+    pair: dict[str, Any] = {"policy_kwargs": {"pair_mixing": False}}  # as in every benchmark before
     mlp: dict[str, Any] = {"policy_kwargs": {"net_arch": NET_ARCH}, "device": "cpu", "learning_starts": 2_000}
     stock: dict[str, Any] = {"train_freq": 1, "gradient_steps": 2, "batch_size": 256, "buffer_size": 20_000}
     return {

@@ -19,7 +19,7 @@ def made_up(name: str) -> Result:
     improved = {"gives_back": [9, 8, 7], "against_replan_search": [None, interval(-23, -53, 11), None]}
     rows.append({"policy": "insertion_just_in_time", "kind": "rule", "label": "just in time", **improved})
     rows.append({"policy": "maskable_dqn_mean", "kind": None, "label": "agents", "difference": [1, 2, 3]})
-    usual = {"objective": None, "difference": None}
+    usual: dict[str, object] = {"objective": None, "difference": None}
     return Result(name, name, (Column("label", "policy"),), tuple(usual | row for row in rows), days="2 days")
 
 
