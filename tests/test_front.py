@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from studies.front import SOURCES, draw, front
 from studies.results import Column, Result, interval
 
 
 def made_up(name: str) -> Result:
     """A table with everybody whom the front page asks for."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"policy": "hindsight", "kind": None, "label": "hindsight", "objective": 20.0, "difference": 10.0},
         {"policy": "replan_search", "kind": "replanner", "label": "re-planner", "difference": interval(5, 4, 6)},
         {"policy": "mean", "kind": "ensemble", "label": "agent", "difference": interval(2.4, -1.0, 5.0)},
@@ -19,7 +21,7 @@ def made_up(name: str) -> Result:
     improved = {"gives_back": [9, 8, 7], "against_replan_search": [None, interval(-23, -53, 11), None]}
     rows.append({"policy": "insertion_just_in_time", "kind": "rule", "label": "just in time", **improved})
     rows.append({"policy": "maskable_dqn_mean", "kind": None, "label": "agents", "difference": [1, 2, 3]})
-    usual: dict[str, object] = {"objective": None, "difference": None}
+    usual: dict[str, Any] = {"objective": None, "difference": None}
     return Result(name, name, (Column("label", "policy"),), tuple(usual | row for row in rows), days="2 days")
 
 
