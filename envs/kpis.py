@@ -157,11 +157,29 @@ def _ratio(part, whole):  # type: ignore[no-untyped-def]
 
 
 @jit
+def _sorted(values):  # type: ignore[no-untyped-def]
+    """
+    A sorted copy.
+
+    Not np.sort: Numba names the parts of np.sort and np.argsort alike, and where both are read from files one can be
+    taken for the other. The hindsight search uses np.argsort.
+    """
+    ordered = values.copy()
+    for i in range(1, len(ordered)):
+        value, p = ordered[i], i
+        while p > 0 and ordered[p - 1] > value:
+            ordered[p] = ordered[p - 1]
+            p -= 1
+        ordered[p] = value
+    return ordered
+
+
+@jit
 def _percentile(values, share):  # type: ignore[no-untyped-def]
     """As ``np.percentile``: linear between neighbours."""
     if len(values) == 0:
         return np.nan
-    ordered = np.sort(values)
+    ordered = _sorted(values)
     rank = share * (len(ordered) - 1)
     below = int(rank)
     above = min(below + 1, len(ordered) - 1)

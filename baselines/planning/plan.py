@@ -242,32 +242,13 @@ def as_stops(plan: Plan, routes: Routes) -> tuple[np.ndarray, np.ndarray]:
 
 
 @jit
-def in_order(keys):
-    """
-    Indices that sort ``keys``; equal ones keep their order.
-
-    Not np.argsort: Numba may give machine code of its parts, when that is read from files, the names of np.sort's parts
-    in another file, and take one for the other.
-    """
-    indices = np.arange(len(keys))
-    for i in range(1, len(keys)):
-        index = indices[i]
-        p = i
-        while p > 0 and keys[indices[p - 1]] > keys[index]:
-            indices[p] = indices[p - 1]
-            p -= 1
-        indices[p] = index
-    return indices
-
-
-@jit
 def insert_missing(plan):
     """Put each booking that the plan lacks where it costs least, by latest pickup."""
     plan = borrow(plan)
     latest = np.empty(len(plan.trips))
     for t in range(len(latest)):
         latest[t] = plan.trips[t].latest_pickup_min
-    for t in in_order(latest):
+    for t in np.argsort(latest):
         if plan.trips[t].driver == NO_DRIVER:
             n, position = _cheapest_place(plan, t)
             if n != NO_DRIVER:

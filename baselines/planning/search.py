@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from baselines.planning.plan import MOVES, Plan, in_order, set_routes
+from baselines.planning.plan import MOVES, Plan, set_routes
 from baselines.planning.worth import whole_cost
 from envs.world.compiled import inlined, jit
 from envs.world.records import NO_DRIVER
@@ -52,7 +52,7 @@ def _neighbours(plan):
             gap = abs(plan.trips[i].earliest_pickup_min - plan.trips[j].earliest_pickup_min)
             distance[j] = work / plan.speeds[12] + 0.3 * gap
         distance[i] = -1.0
-        near[i] = in_order(distance)
+        near[i] = np.argsort(distance)
     return near
 
 
@@ -112,7 +112,7 @@ def _ruin(plan, own, state, removed):
             key[i] = -trip.ride_work
         else:
             key[i] = -trip.lost_cost - 0.1 * np.random.random()
-    by_key = in_order(key)
+    by_key = np.argsort(key)
     for i in range(size):
         removed[i] = missing[by_key[i]]
     return size, state

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from baselines.planning.plan import Plan, in_order, insert_missing, load, make_objective, make_plan, routes_of
+from baselines.planning.plan import Plan, insert_missing, load, make_objective, make_plan, routes_of
 from baselines.planning.search import make_search, ruin_and_recreate
 from baselines.planning.worth import decide_ticks, worth_of
 from envs.simulator import Simulator
@@ -113,8 +113,3 @@ def test_with_one_decision_per_tick_the_second_of_two_trips_begins_a_tick_later(
     decide_ticks(plan, ticks)
     # both are due at 08:00; the first gets that tick, the other one the next (and still its window)
     assert [ticks[0, 0], ticks[1, 0]] == [0, 1]
-
-
-@given(st.lists(st.floats(-5, 5) | st.integers(0, 3), max_size=30))
-def test_sorting_keeps_the_order_of_equal_ones(keys):
-    assert in_order(np.array(keys, float)).tolist() == np.argsort(keys, kind="stable").tolist()
