@@ -16,8 +16,10 @@ from __future__ import annotations
 import ast
 import atexit
 import hashlib
+import itertools
 import os
 import pickle
+import secrets
 import shutil
 import sys
 import tempfile
@@ -32,6 +34,7 @@ import llvmlite
 import numba
 import numpy as np
 from numba.core import config
+from numba.core.bytecode import FunctionIdentity
 from numba.core.caching import _Cache
 from numba.core.compiler import CompileResult
 from numba.core.dispatcher import Dispatcher
@@ -237,6 +240,21 @@ class KernelCache(_Cache):
 
     def flush(self) -> None:
         """Nothing to forget: a file that no longer fits has another name."""
+
+
+def _name_symbols_apart() -> None:
+    """
+    Number the symbols of machine code from a number of this process's own.
+
+    Numba counts from 1 in every process, so two kernels kept by two processes may hold helpers of the same name (the
+    partitions of ``np.sort`` and ``np.argsort``, say); a third process that reads both runs the wrong one.
+    """
+    FunctionIdentity._unique_ids = itertools.count(secrets.randbits(48))
+
+
+_name_symbols_apart()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_name_symbols_apart)
 
 
 def _compile(function: Callable[..., Any], forceinline: bool = False) -> Any:

@@ -167,3 +167,23 @@ def test_kernel_depends_on_what_it_imports_and_no_more():
     assert sources is not None
     assert {"envs.world.decisions", "envs.world.plans", "envs.world.records", "envs.world.compiled"} <= set(sources)
     assert not {"envs", "envs.render", "envs.observation", "envs.batch"} & set(sources)
+
+
+def test_helpers_of_one_name_in_two_kept_kernels_are_told_apart(tmp_path):
+    # Two processes keep a kernel each, with a helper of one name and, counted from 1, of one number; a third reads both
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "helpers.py").write_text(
+        "import numba\n\n\ndef make_grown(by):\n    @numba.njit\n    def grown(price, times):\n"
+        "        if times == 0:\n            return price\n        return grown(price, times - 1) + by\n\n"
+        "    return grown\n"
+    )
+    for name, by in (("one", 1.0), ("ten", 10.0)):
+        (tmp_path / "shop" / f"{name}.py").write_text(
+            "from envs.world.compiled import jit\nfrom shop.helpers import make_grown\n\n"
+            f"grown = make_grown({by})\n\n\n@jit\ndef {name}(price, times):\n    return grown(price, times)\n"
+        )
+    # three times 1 and three times 10 on top of 0.5
+    assert run("from shop.one import one; print(one(0.5, 3))", tmp_path, tmp_path / "cache") == ("3.5", True)
+    assert run("from shop.ten import ten; print(ten(0.5, 3))", tmp_path, tmp_path / "cache") == ("30.5", True)
+    both = "from shop.one import one; from shop.ten import ten; print(one(0.5, 3), ten(0.5, 3))"
+    assert run(both, tmp_path, tmp_path / "cache") == ("3.5 30.5", False)
