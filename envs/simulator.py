@@ -9,7 +9,7 @@ import numpy as np
 
 from envs.days.day import Day
 from envs.days.loading import write_day
-from envs.world.clock import forget_touched, tick
+from envs.world.clock import forget_touched, move_on
 from envs.world.disturbances import DISTURBANCES
 from envs.world.orders import allocate_world, assign, default_rules, start_day, unassign
 from envs.world.plans import best_insertion, evaluate_insertion, has_room
@@ -117,7 +117,7 @@ class Simulator:
         for _ in range(num_ticks):
             if self.is_done(row):
                 return
-            tick(self.world, row)
+            move_on(self.world, row)
             forget_touched(self.world, row)
 
     def run_to_end(self, row: int = 0) -> None:

@@ -204,6 +204,8 @@ def _load(plan, stops, lens, drops_costly):
         route = plan.routes[n]
         route.num_trips = 0
         route.cost = 0.0
+        if route.start_min == NEVER:  # dropped out
+            continue
         for p in range(lens[n]):
             t = stops[n, p]
             if plan.trips[t].is_wheelchair and not route.can_wheelchair:

@@ -9,6 +9,7 @@ the array out of it, and nothing is counted. The Python caller keeps the arrays 
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from numba.core import cgutils, types
@@ -23,7 +24,9 @@ class Borrowed(types.Type):
 
     def __init__(self, arrays: types.NamedTuple) -> None:
         self.arrays = arrays
-        super().__init__(name=f"Borrowed({arrays.name})")
+        # A short name: that of the arrays lists all fields of all records, and would stand in each symbol of the code.
+        digest = hashlib.sha256(arrays.name.encode()).hexdigest()[:16]
+        super().__init__(name=f"Borrowed({arrays.instance_class.__name__}, {digest})")
 
 
 @register_model(Borrowed)

@@ -7,6 +7,7 @@ A trip that would begin exactly at the next tick has not begun there: it can sti
 
 from __future__ import annotations
 
+from envs.world.apart import Apart
 from envs.world.borrowed import borrow
 from envs.world.compiled import jit
 from envs.world.improvement import improve_plans
@@ -311,6 +312,10 @@ def close_day(world: World, b):
     clock.is_done = 1
 
 
+IMPROVEMENT = Apart(improve_plans)
+_improve_plans = IMPROVEMENT.call
+
+
 @jit
 def _improve(world: World, b):
     """Improve the plans where there is something new in them, or somebody open who may be brought in."""
@@ -318,7 +323,7 @@ def _improve(world: World, b):
     rules = world.rules[0]
     may_bring_in = rules.improvement_lost_min > 0.0 and clock.num_open > 0
     if rules.improves_plans and (clock.plan_news or may_bring_in):
-        improve_plans(world, b)
+        _improve_plans(world, b)
         clock.plan_news = 0
 
 
@@ -338,3 +343,13 @@ def tick(world: World, b):
     clock.decisions_this_tick = 0
     if until >= clock.close_min - EPSILON_MIN:
         close_day(world, b)
+
+
+TICK = Apart(tick)
+_tick = TICK.call
+
+
+@jit
+def move_on(world: World, b):
+    """``tick`` for callers in Python."""
+    _tick(borrow(world), b)

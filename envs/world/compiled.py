@@ -258,7 +258,9 @@ if hasattr(os, "register_at_fork"):
 
 
 def _compile(function: Callable[..., Any], forceinline: bool = False) -> Any:
-    compiled = numba.njit(error_model="numpy", nogil=True, forceinline=forceinline)(function)
+    # no_cfunc_wrapper: nobody asks for the face for C, which would hold one more copy of all that is inlined.
+    options = {"error_model": "numpy", "nogil": True, "forceinline": forceinline, "no_cfunc_wrapper": True}
+    compiled = numba.njit(**options)(function)  # type: ignore[call-overload]  # not in the stubs: no_cfunc_wrapper
     if isinstance(compiled, Dispatcher):  # and not the function itself, as with NUMBA_DISABLE_JIT
         compiled._cache = KernelCache(function)  # type: ignore[attr-defined]
     return compiled

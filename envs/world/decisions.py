@@ -6,13 +6,16 @@ Action 0 waits; action a > 0 gives the booking in slot (a - 1) % M to driver (a 
 
 from __future__ import annotations
 
+from envs.world.apart import Apart
 from envs.world.borrowed import borrow
-from envs.world.clock import forget_touched, tick
+from envs.world.clock import TICK, forget_touched
 from envs.world.compiled import inlined, jit
 from envs.world.plans import best_insertion_inlined, insert_trip, remove_open
 from envs.world.records import NEVER, NO_BOOKING, World
 
 WAIT = 0
+
+_tick = TICK.call
 
 
 @inlined
@@ -99,15 +102,23 @@ def _clear_pairs(world: World, b, num_before):
 
 
 @jit
-def refresh(world: World, b):
-    """Show the slots and evaluate every pair of day ``b`` anew."""
-    world = borrow(world)
+def _refresh(world: World, b):
     num_before = _show_slots(world, b)
     for n in range(world.clocks[b].num_drivers):
         for slot in range(world.clocks[b].num_shown):
             _evaluate_pair(world, b, n, slot)
     _clear_pairs(world, b, num_before)
     _compare(world, b)
+
+
+REFRESH = Apart(_refresh)
+_refresh_apart = REFRESH.call
+
+
+@jit
+def refresh(world: World, b):
+    """Show the slots and evaluate every pair of day ``b`` anew."""
+    _refresh_apart(borrow(world), b)
 
 
 @jit
@@ -141,7 +152,7 @@ def to_next_decision(world: World, b):
     if not world.rules[0].skips_idle_ticks:
         return
     while clock.num_feasible == 0 and not clock.is_done:
-        tick(world, b)
+        _tick(world, b)
         refresh(world, b)
 
 
@@ -154,12 +165,7 @@ def to_next_decisions(world: World, rows):
 
 
 @jit
-def step_day(world: World, b, action):
-    """
-    One decision of day ``b``. An infeasible action is counted and acts as wait.
-
-    Nothing happens on a day that is over.
-    """
+def _step_day(world: World, b, action):
     clock = world.clocks[b]
     forget_touched(world, b)
     clock.was_infeasible = 0
@@ -192,9 +198,23 @@ def step_day(world: World, b, action):
         if clock.num_feasible > 0:
             clock.was_idle_wait = 1
             clock.num_idle_waits += 1
-    tick(world, b)
+    _tick(world, b)
     to_next_decision(world, b)
     clock.elapsed_min = clock.now_min - before
+
+
+STEP = Apart(_step_day, num_numbers=1)
+_step_day_apart = STEP.call
+
+
+@jit
+def step_day(world: World, b, action):
+    """
+    One decision of day ``b``. An infeasible action is counted and acts as wait.
+
+    Nothing happens on a day that is over.
+    """
+    _step_day_apart(borrow(world), b, action)
 
 
 @jit

@@ -9,11 +9,12 @@ from __future__ import annotations
 import numpy as np
 
 from envs.world.borrowed import borrow
-from envs.world.clock import open_day
+from envs.world.clock import IMPROVEMENT, TICK, open_day
 from envs.world.compiled import jit
+from envs.world.decisions import REFRESH, STEP
 from envs.world.disturbances import draw_disturbances
 from envs.world.plans import add_open, index_of_open, insert_trip, position_in_plan, remove_open, remove_trip
-from envs.world.records import BOOKING, CLOCK, DRIVER, EVENT, NO_BOOKING, PAIR, RIVALRY, RULES, World
+from envs.world.records import RULES, World, empty_world
 
 
 def default_rules() -> np.ndarray:
@@ -36,26 +37,12 @@ def allocate_world(
     max_bookings: int,
     has_matrix: bool = False,
 ) -> World:
-    """A World of zeroed arrays for ``batch_size`` days of up to N drivers and K bookings; M is ``max_bookings``."""
-    matrix = (batch_size, num_drivers + 2 * num_bookings, num_bookings) if has_matrix else (batch_size, 1, 1)
-    # Events: depart, pickup, drop-off for a booking; depart, abandon, drop-out for a driver who drops out.
-    num_events = 3 * num_bookings + 3 * num_drivers
-    return World(
-        rules=rules,
-        clocks=np.zeros(batch_size, CLOCK),
-        drivers=np.zeros((batch_size, num_drivers), DRIVER),
-        bookings=np.zeros((batch_size, num_bookings), BOOKING),
-        plans=np.full((batch_size, num_drivers, int(rules["max_trips"][0])), NO_BOOKING, np.int32),
-        speeds=np.ones((batch_size, 24)),
-        km=np.zeros(matrix, np.float32),
-        work=np.zeros(matrix, np.float32),
-        touched=np.zeros((batch_size, num_bookings), np.int32),
-        events=np.zeros((batch_size, num_events), EVENT),
-        slots=np.full((batch_size, max_bookings), NO_BOOKING, np.int32),
-        rivalries=np.zeros((batch_size, max_bookings), RIVALRY),
-        pairs=np.zeros((batch_size, num_drivers, max_bookings), PAIR),
-        open_rows=np.full((batch_size, num_bookings), NO_BOOKING, np.int32),
-    )
+    """As ``envs.world.records.empty_world``; what is called apart is ready then."""
+    if rules["improves_plans"][0]:
+        IMPROVEMENT.bind()
+    for kernel in (TICK, REFRESH, STEP):
+        kernel.bind()
+    return empty_world(rules, batch_size, num_drivers, num_bookings, max_bookings, has_matrix)
 
 
 @jit

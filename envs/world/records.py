@@ -237,3 +237,33 @@ class World(NamedTuple):
     open_rows: (
         np.ndarray
     )  # int32, shape (B, K): open bookings by (latest pickup, row), [:num_open]; slots show the first M
+
+
+def empty_world(
+    rules: np.ndarray,
+    batch_size: int,
+    num_drivers: int,
+    num_bookings: int,
+    max_bookings: int,
+    has_matrix: bool = False,
+) -> World:
+    """A World of zeroed arrays for ``batch_size`` days of up to N drivers and K bookings; M is ``max_bookings``."""
+    matrix = (batch_size, num_drivers + 2 * num_bookings, num_bookings) if has_matrix else (batch_size, 1, 1)
+    # Events: depart, pickup, drop-off for a booking; depart, abandon, drop-out for a driver who drops out.
+    num_events = 3 * num_bookings + 3 * num_drivers
+    return World(
+        rules=rules,
+        clocks=np.zeros(batch_size, CLOCK),
+        drivers=np.zeros((batch_size, num_drivers), DRIVER),
+        bookings=np.zeros((batch_size, num_bookings), BOOKING),
+        plans=np.full((batch_size, num_drivers, int(rules["max_trips"][0])), NO_BOOKING, np.int32),
+        speeds=np.ones((batch_size, 24)),
+        km=np.zeros(matrix, np.float32),
+        work=np.zeros(matrix, np.float32),
+        touched=np.zeros((batch_size, num_bookings), np.int32),
+        events=np.zeros((batch_size, num_events), EVENT),
+        slots=np.full((batch_size, max_bookings), NO_BOOKING, np.int32),
+        rivalries=np.zeros((batch_size, max_bookings), RIVALRY),
+        pairs=np.zeros((batch_size, num_drivers, max_bookings), PAIR),
+        open_rows=np.full((batch_size, num_bookings), NO_BOOKING, np.int32),
+    )

@@ -9,6 +9,7 @@ from envs.world.records import NO_BOOKING, World
 
 EARTH_RADIUS_KM = 6371.0088  # [km] mean radius, IUGG
 HOUR_MIN = 60.0
+MOST_HOURS = 1000  # [h] six weeks: whoever is under way for longer never arrives
 
 
 @inlined
@@ -25,12 +26,14 @@ def arrival(speeds, depart_min, work):
     """
     Arrival [min] when leaving at ``depart_min`` with ``work`` ahead; the speed changes at every full hour.
 
-    The speed is integrated across the hours, so leaving later never means arriving earlier.
+    The speed is integrated across the hours, so leaving later never means arriving earlier. Infinity when it takes
+    more than ``MOST_HOURS``, as from a time or over a way that isn't finite.
     """
     hour = math.floor(depart_min / HOUR_MIN)
+    last = hour + MOST_HOURS
     time = depart_min
     left = work
-    while True:
+    while hour < last:
         speed = speeds[hour % 24]
         end = (hour + 1) * HOUR_MIN
         reach = speed * (end - time)
@@ -39,15 +42,17 @@ def arrival(speeds, depart_min, work):
         left -= reach
         time = end
         hour += 1
+    return math.inf
 
 
 @inlined
 def departure(speeds, arrive_min, work):
-    """Latest departure [min] that still arrives at ``arrive_min``: ``arrival`` run backwards."""
+    """Latest departure [min] that still arrives at ``arrive_min``: ``arrival`` backwards; minus infinity if none."""
     hour = math.ceil(arrive_min / HOUR_MIN) - 1
+    last = hour - MOST_HOURS
     time = arrive_min
     left = work
-    while True:
+    while hour > last:
         speed = speeds[hour % 24]
         start = hour * HOUR_MIN
         reach = speed * (time - start)
@@ -56,6 +61,7 @@ def departure(speeds, arrive_min, work):
         left -= reach
         time = start
         hour -= 1
+    return -math.inf
 
 
 @inlined

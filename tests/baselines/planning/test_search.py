@@ -57,6 +57,17 @@ def test_trips_that_can_not_be_or_do_not_pay_are_left_out():
     assert routes_of(plan) == [[]]
 
 
+def test_a_driver_who_dropped_out_takes_no_trips():
+    simulator = Simulator(line_day([booking("b0", (1, 2), (540, 600))], [driver("d0", 0), driver("d1", 9)]))
+    simulator.world.drivers["is_out"][0, 0] = 1
+    plan = begun(simulator)
+    load(plan, [[0], []])  # held before d0 dropped out
+    assert routes_of(plan) == [[], []]
+    insert_missing(plan)
+    assert routes_of(plan) == [[], [0]]
+    assert worth_of(plan) == pytest.approx(-16)  # d1 drives 9 -> 1 km: 16 min
+
+
 def test_a_trip_waits_until_its_booking_is_ready():
     simulator = Simulator(line_day([booking("b0", (10, 11), (490, 600))], [driver("d0", 0)]))
     plan = begun(simulator, ready_min=520.0)
