@@ -19,6 +19,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import torch
 
 # All that the records need of the project; when a module moves, this is the one place to follow it.
 import envs  # noqa: F401 - registers the environments
@@ -164,6 +165,7 @@ def observations(world: str) -> Record:
 MODEL_WORLDS = {
     "v1-short-shift": World("short_shift", "v1", num_days=2),
     "v2-short-shift": World("short_shift", "v2", num_days=2),
+    "v2-stock-dqn": World("short_shift", "v2", num_days=2),
     "v3-operating-day": World("operating_day", "v3", {"load": 2.0, "num_drivers": [3, 6], "plan_improvement": False}),
     "v3-mixed-fleets": World(
         "operating_day", "v3", {"load": 2.0, "num_drivers": 9, "max_bookings": 40, "plan_improvement": False}
@@ -179,6 +181,14 @@ MODELS = tuple(sorted(path.name for path in TRAINED_AGENTS.iterdir() if path.is_
 def model_world(model: str) -> str:
     """``v1-short-shift`` of ``v1-short-shift-seed1``."""
     return model.rpartition("-seed")[0]
+
+
+def q_values(model: Any, observation: dict[str, np.ndarray]) -> np.ndarray:
+    """Of every action, shape (B, A), of our agents and of stock DQN."""
+    if hasattr(model, "q_values"):
+        return model.q_values(observation)
+    with torch.no_grad():
+        return model.q_net(model.policy.obs_to_tensor(observation)[0]).numpy()
 
 
 def path_of_states(world: str) -> list[list[int]]:
@@ -216,7 +226,7 @@ def choices(model: str, path: list[list[int]], *, clear_only: bool = False) -> l
             arena.payer.price_pairs()
             actions = policy.act(arena.batch, arena.payer)[plays]
             if clear_only:
-                best = np.sort(policy.model.q_values(seen[-1]), axis=1)[:, -2:].astype(np.float64)
+                best = np.sort(q_values(policy.model, seen[-1]), axis=1)[:, -2:].astype(np.float64)
                 actions = np.where(best[:, 1] - best[:, 0] > CLEAR, actions, UNCLEAR)
             chosen += actions.tolist()
         arena.batch.step([actions[step] for actions in path])
