@@ -34,7 +34,6 @@ $(VENV)/.solvers: $(VENV)/.run
 	@touch $@
 
 run: $(VENV)/.run ## the first quarter of an hour: sets up, trains the default agent, shows it beside all rules (under 5 min)
-	@$(BIN)/python -m evaluation.warm short_shift
 	@$(BIN)/python -m studies.first_run
 
 test: $(VENV)/.dev ## sets up, runs the tests but the slow ones (under 4 min, when the kernels are compiled)

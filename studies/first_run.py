@@ -40,15 +40,17 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("-n", "--n-timesteps", type=int, help="decisions of the training; default: as the block says")
     args = parser.parse_args(argv)
     folder = args.log_folder
+    say("1/3", "the simulator is compiled, once per installation: about a minute")
+    run(["-m", "evaluation.warm", "short_shift"])
     # Whoever plays needs kernels that training doesn't; on a second core they are compiled meanwhile.
     compiling = start([*EVALUATE, "--episodes", "1", "--model", STOCK_DQN, "--output", str(folder / "warm")])
     try:
-        say("1/2", "training, about a minute; the first time the simulator is compiled before that, another minute")
+        say("2/3", "training, a minute or two")
         length = [] if args.n_timesteps is None else ["-n", str(args.n_timesteps)]
         run([*TRAIN, *length, "-P", "-f", str(folder)])
         trained = latest_run(ROOT / folder)
         assert trained is not None
-        say("2/2", f"{args.episodes} days that nobody has seen: the agent, stock DQN, all rules; some seconds")
+        say("3/3", f"{args.episodes} days that nobody has seen: the agent, stock DQN, all rules; some seconds")
         compiling.wait()
     finally:
         compiling.kill()
