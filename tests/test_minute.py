@@ -20,7 +20,7 @@ def entry(policy: str, against: str, metric: str, mean: float) -> dict:
 
 EVALUATION = {
     "best_rule": "matching_with_prices",
-    "policies": {"maskable_dqn, 2 seeds (last)": {"members": ["one", "two"]}, "nearest_driver": {}},
+    "policies": {"branching_dqn, 2 seeds (last)": {"members": ["one", "two"]}, "nearest_driver": {}},
     "comparisons": [
         entry("branching_dqn Dispatch-v0_1 (last)", "matching_with_prices", "reward", 9.0),
         entry("branching_dqn, 2 seeds (last)", "matching_with_prices", "service_rate", 0.1),

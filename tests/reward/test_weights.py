@@ -64,7 +64,7 @@ def test_misspelt_key_of_a_file_is_an_error(tmp_path: Path) -> None:
     [
         ({"expired": 200.0}, "'expired' is a cost and is paid as written. Write -200.0"),
         ({"assigned": -1.0}, "'assigned' must not be negative"),
-        ({"assigned": "50"}, "weight 'assigned': expected a number, came '50'"),
+        ({"assigned": "50"}, "weight 'assigned': expected a number, came 50"),
         ({"assigned": "5e1"}, "YAML reads 1e-4 as text: write 1.0e-4"),
         ({"assigned": True}, "expected a number, came True"),
         ({"assigned": float("nan")}, "must be finite"),

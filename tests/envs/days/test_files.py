@@ -542,7 +542,10 @@ def test_written_matrix_reads_back(tmp_path):
             "unknown key 'exponnent'. Did you mean 'exponent'",
         ),
         ({"model": "power_law", "minutes_per": 2.0}, "key 'exponent' of model 'power_law' is missing"),
-        ({"model": "power_law", "minutes_per": "2e0", "exponent": 1}, "expected a number, came 2e0. YAML reads"),
+        (
+            {"model": "power_law", "minutes_per": "2e0", "exponent": 1},
+            "expected a number, came 2e0. YAML reads",
+        ),
         ({"speeds_kmh": []}, "expected the key 'model'"),
     ],
 )
