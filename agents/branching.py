@@ -245,6 +245,21 @@ class Branching:
             return 0
         return self._play(choose, value)
 
+    def memory(self) -> dict[str, Any]:
+        """The states branched so far and the copies that wait to be played, for a checkpoint."""
+        return {
+            "buffer": self.buffer,
+            "num_states": self.num_states,
+            "looks": self._looks,
+            "branches": self.branches.snapshot(),
+        }
+
+    def restore(self, memory: dict[str, Any]) -> None:
+        """Go on from a ``memory``."""
+        self.buffer = memory["buffer"].moved_to(self.buffer.device)
+        self.num_states, self._looks = memory["num_states"], memory["looks"]
+        self.branches.restore(memory["branches"])
+
     def _play(self, choose: Choose, value: Value) -> int:
         horizon_min = self.horizon_min
         is_valued = np.isfinite(horizon_min) and self.leader is None

@@ -225,6 +225,22 @@ class BranchingDQN(MaskableDQN):
     ) -> Self:
         return super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
 
+    # --- going on after an interruption -------------------------------------------------------------------------
+    def memory(self) -> dict[str, Any]:
+        """What learning needs beside networks and replay buffer: what the teacher said, what branches came to."""
+        parts = {"imitation": self._imitation, "branching": self._branching}
+        return {name: part.memory() for name, part in parts.items() if part is not None}
+
+    def restore_memory(self, memory: dict[str, Any]) -> None:
+        """Go on from a ``memory``, with the environments where they stood when it was taken."""
+        if "imitation" in memory and self._teacher_settings is not None:
+            env = self._native_batch("imitation")
+            self._imitation = Imitation(self._teacher_settings, env, **self._buffer_kwargs())
+            self._imitation.restore(memory["imitation"])
+        if "branching" in memory:
+            self._branching = self._begin_branching()
+            self._branching.restore(memory["branching"])
+
     # --- saving -------------------------------------------------------------------------------------------------
     def _excluded_save_params(self) -> list[str]:
         own = ["teacher", "_teacher_settings", "_branch_settings", "_branching", "_imitation"]

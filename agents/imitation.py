@@ -129,3 +129,12 @@ class Imitation:
     def lead(self, actions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The teacher's action in every second row, the pupil's in the others."""
         return np.where(np.arange(len(actions)) % 2 == 0, self.taught, actions)
+
+    def memory(self) -> dict[str, Any]:
+        """What the teacher said so far, for a checkpoint."""
+        return {"buffer": self.buffer, "taught": self.taught, "num_states": self.num_states}
+
+    def restore(self, memory: dict[str, Any]) -> None:
+        """Go on from a ``memory``."""
+        self.buffer = memory["buffer"].moved_to(self.buffer.device)
+        self.taught, self.num_states = memory["taught"], memory["num_states"]

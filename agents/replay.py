@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 import torch as th
@@ -20,6 +20,7 @@ from agents.masking import MASK_KEY
 from agents.replay_kernels import gather_pair_rows, unpack_masks, walk_along_clock
 from agents.sum_tree import SumTree
 
+Self = TypeVar("Self", bound="ClockReplayBuffer")
 PAIR_KEYS = ("pairs", "pair_reward")  # one row per (driver, booking): kept for feasible pairs only
 EXACT_KEYS = ("clock", "wait_reward")  # few numbers, and float16 would blur the time of day to 0.7 min
 PAIR_AT = "pair_at"  # key of a packed observation: where its pair rows belong
@@ -195,8 +196,17 @@ class ClockReplayBuffer(ReplayBuffer):
         """Steps held (each of ``n_envs`` transitions), as in SB3."""
         return self.head - self.tail
 
+    def continues_with(self, obs: dict[str, np.ndarray]) -> None:
+        """After loading: the environments stand where they stood, and the newest step leads to this observation."""
+        self._expected = obs
+
+    def moved_to(self: Self, device: th.device | str) -> Self:
+        """The same buffer, whose samples go to this device."""
+        self.device = th.device(device)
+        return self
+
     def __getstate__(self) -> dict[str, Any]:
-        # After loading, the environment starts anew: whatever comes next doesn't continue the newest step.
+        # Unless told otherwise (`continues_with`), the environment starts anew: what comes next doesn't continue this.
         state = {**self.__dict__, "_expected": None}
         if self._arrays_made:  # rows never written need not be kept
             for name in self._layout():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -20,6 +21,8 @@ from envs.world.decisions import refresh, step_day, to_next_decisions
 from envs.world.disturbances import DISTURBANCES
 from envs.world.orders import allocate_world, start_day
 from envs.world.records import World
+
+_MATRICES = ("km", "work")  # of a world: read-only in play
 
 
 @jit
@@ -161,7 +164,7 @@ class DispatchBatch:
         new = self._allocate(new_capacity, had_matrix or has_matrix)
         for name in World._fields:
             source, target = getattr(old, name), getattr(new, name)
-            if name in ("km", "work"):
+            if name in _MATRICES:
                 if had_matrix:
                     _copy_matrix(source, target, self.num_drivers, capacity, new_capacity)
             else:
@@ -187,6 +190,41 @@ class DispatchBatch:
             _copy_rows(source.observation[key], rows, array, at)
         for row, target in zip(rows.tolist(), at.tolist(), strict=True):
             self.days[target] = source.days[row]
+
+    def snapshot(self, rows: npt.NDArray[np.int64]) -> dict[str, Any]:
+        """State and observation of these rows as copies; without travel matrices, which a day brings itself."""
+        kept = [name for name in World._fields if name not in ("rules", *_MATRICES)]
+        return {
+            "world": {name: getattr(self.world, name)[rows] for name in kept},
+            "observation": {key: array[rows] for key, array in self.observation.items()},
+            "num_bookings": self.world.bookings.shape[1],
+            "has_matrix": self.world.km.shape[1] > 1,
+        }
+
+    def restore(self, rows: npt.NDArray[np.int64], saved: dict[str, Any], days: Sequence[int | Day]) -> None:
+        """
+        Bring ``rows`` to where those of ``snapshot`` stood, whose days these are.
+
+        Raises
+        ------
+        ValueError
+            When the batch holds larger days already, or has other sizes.
+        """
+        self._make_room(saved["num_bookings"], saved["has_matrix"])
+        for b, day in zip(rows.tolist(), days, strict=True):
+            if isinstance(day, Day):
+                self.load_day(b, day)
+            else:
+                self.days[b] = day
+        for name, array in saved["world"].items():
+            target = getattr(self.world, name)
+            if target.shape[1:] != array.shape[1:] or target.dtype != array.dtype:
+                raise ValueError(
+                    f"snapshot: '{name}' has another layout here ({array.shape[1:]} saved, {target.shape[1:]} here)."
+                )
+            target[rows] = array
+        for key, array in saved["observation"].items():
+            self.observation[key][rows] = array
 
     @property
     def observation(self) -> dict[str, np.ndarray]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from envs.batch import DispatchBatch
+from envs.snapshot import payer_state, restore_payer
 from envs.vec_env import DispatchVecEnv
 from envs.world.decisions import step_days
 
@@ -63,6 +64,25 @@ class Branches:
         self.payer.copy_rows(self.env.payer, rows, at)
         self.actions[at] = actions
         self.num_waiting += len(rows)
+
+    def snapshot(self) -> dict[str, Any]:
+        """The copies that wait to be played, as plain data."""
+        rows = np.arange(self.num_waiting)
+        return {
+            "batch": self.batch.snapshot(rows),
+            "payer": payer_state(self.payer, rows),
+            "days": self.env.names_of_days(self.batch.days[: self.num_waiting]),
+            "actions": self.actions[rows],
+            "num_decisions": self.num_decisions,
+        }
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Hold the copies of ``snapshot``."""
+        rows = np.arange(len(saved["actions"]))
+        self.batch.restore(rows, saved["batch"], self.env.days_named(saved["days"]))
+        restore_payer(self.payer, rows, saved["payer"])
+        self.actions[rows] = saved["actions"]
+        self.num_waiting, self.num_decisions = len(rows), saved["num_decisions"]
 
     def play(
         self,

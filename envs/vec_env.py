@@ -16,6 +16,7 @@ from envs.batch import DispatchBatch
 from envs.days.day import Day
 from envs.days.scenario import Scenario
 from envs.days.stream import DayStream
+from envs.snapshot import payer_state, restore_payer
 
 NUM_BUFFERS = 3  # sets of observation arrays that take turns
 
@@ -164,6 +165,39 @@ class DispatchVecEnv(VecEnv):
                 info["episode_terms"] = dict(zip(self.payer.all_term_names, self._term_sums[b].tolist(), strict=True))
             info["terminal_observation"] = {key: array[i] for key, array in last.items()}
             info["TimeLimit.truncated"] = False
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that decides how the days in play and those after them go on, as plain data."""
+        rows = self._all_rows
+        return {
+            "batch": self.batch.snapshot(rows),
+            "payer": None if self.payer is None else payer_state(self.payer, rows),
+            "days": self.names_of_days(self.batch.days),
+            "streams": [stream.state() for stream in self._streams],
+            "returns": self._returns.copy(),
+            "lengths": self._lengths.copy(),
+            "term_sums": self._term_sums.copy(),
+        }
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Stand where the environment stood that ``snapshot`` was taken of, made with the same arguments."""
+        self.batch.restore(self._all_rows, saved["batch"], self.days_named(saved["days"]))
+        if self.payer is not None:
+            restore_payer(self.payer, self._all_rows, saved["payer"])
+        for stream, state in zip(self._streams, saved["streams"], strict=True):
+            stream.restore(state)
+        self._returns[:], self._lengths[:] = saved["returns"], saved["lengths"]
+        self._term_sums[:] = saved["term_sums"]
+        self._reset_seeds()
+        self._priced_observation()
+
+    def names_of_days(self, days: Sequence[int | Day | None]) -> list[int]:
+        """Numbers that stand for days that this environment plays; see ``DayStream.name_of``."""
+        return [self._streams[0].name_of(day) for day in days if day is not None]
+
+    def days_named(self, names: Sequence[int]) -> list[int | Day]:
+        """The days behind ``names_of_days``."""
+        return [self._streams[0].day_named(name) for name in names]
 
     def close(self) -> None:
         pass

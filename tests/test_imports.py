@@ -24,7 +24,7 @@ LAYERS = (
     ("envs",),
     ("envs.days",),
     ("envs.world",),
-    ("checked",),
+    ("checked", "kept"),
 )
 SIDE_BY_SIDE = ("agents", "reward")
 IMPORTING_CALLS = ("import_module", "__import__", "find_spec", "run_module")

@@ -374,9 +374,9 @@ class Checkpoints(BaseCallback):
     def write(self) -> None:
         """Write a checkpoint now; only right between two rollouts."""
         start = time.monotonic()
-        checkpoint.save(self.model, self.run_folder)
-        if self.metrics is not None:
+        if self.metrics is not None:  # first: episodes beyond a checkpoint can be dropped, missing ones not be found
             self.metrics.write(num_timesteps=self.num_timesteps)
+        checkpoint.save(self.model, self.run_folder)
         self._next = self.num_timesteps + self.every
         if self.verbose > 1:
             print(f"Checkpoint at step {self.num_timesteps} ({time.monotonic() - start:.1f} s)")

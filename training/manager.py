@@ -89,8 +89,10 @@ class RunManager:
         if settings.num_threads > 0:
             th.set_num_threads(settings.num_threads)
         self.tracked = start_tracking(settings, self.folder)
-        if self.checkpoint is not None and not settings.is_batched:
-            self.folder.trim_monitor_files(checkpoint.num_timesteps(self.checkpoint))
+        if self.checkpoint is not None:
+            rows = checkpoint.saved_monitor_rows(self.checkpoint)
+            if rows is not None or not settings.is_batched:
+                self.folder.trim_monitor_files(checkpoint.num_timesteps(self.checkpoint), rows)
         self.metrics = TrainingMetrics(self.folder.path, {})
         self.callbacks = self._make_callbacks()
         env = self.environments.training(self.folder.path)

@@ -16,6 +16,7 @@ import shutil
 import sys
 import uuid
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from rl_zoo3.utils import get_latest_run_id
 from stable_baselines3.common.logger import HumanOutputFormat, KVWriter, Logger, TensorBoardOutputFormat
 from torch.utils.tensorboard import SummaryWriter
 
+import kept
 from checked import SettingsError
 from training import metrics
 from training.renamed import upgraded
@@ -111,22 +113,36 @@ class RunFolder:
             formats.append(HumanOutputFormat(sys.stdout))
         return Logger(folder, formats)
 
-    def trim_monitor_files(self, num_timesteps: int) -> None:
-        """Drop the episodes that an interrupted run finished after its last checkpoint: they will be played again."""
+    def trim_monitor_files(self, num_timesteps: int, rows_kept: Mapping[str, int] | None) -> None:
+        """
+        Drop the episodes that an interrupted run finished after its last checkpoint: they will be played again.
+
+        ``rows_kept``: how many each file held by then; None in checkpoints of older versions, where the lengths of the
+        episodes say it.
+        """
         files = sorted(self.path.glob("*.monitor.csv"))
         for path in files:
             lines = path.read_text().splitlines(keepends=True)
             header, rows = lines[:2], lines[2:]
             if len(header) < 2:
                 continue
-            length = next(csv.reader([header[1]])).index("l")
-            steps, kept = 0, []
-            for row in rows:
-                steps += int(next(csv.reader([row]))[length])
-                if steps > num_timesteps // max(len(files), 1):
-                    break
-                kept.append(row)
-            path.write_text("".join(header + kept))
+            if rows_kept is not None:
+                kept_rows = rows[: rows_kept.get(path.name, 0)]
+            else:
+                kept_rows = _rows_until(header[1], rows, num_timesteps // max(len(files), 1))
+            kept.write_text(path, "".join(header + kept_rows))
+
+
+def _rows_until(names: str, rows: list[str], num_steps: int) -> list[str]:
+    """The first episodes that together are no longer than so many steps."""
+    length = next(csv.reader([names])).index("l")
+    steps, kept_rows = 0, []
+    for row in rows:
+        steps += int(next(csv.reader([row]))[length])
+        if steps > num_steps:
+            break
+        kept_rows.append(row)
+    return kept_rows
 
 
 def read_resolved(run_folder: str | Path) -> dict[str, Any]:

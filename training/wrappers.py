@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import Any, SupportsFloat
 
@@ -89,12 +88,17 @@ class RunMonitor(Monitor):
     def episode_trace(self) -> dict[str, Any]:
         """What ``rebuild_episode`` needs: the day, the actions so far, the stream of days to come."""
         env: Any = self.unwrapped
-        return {"day": env.batch.days[0], "actions": list(self._actions), "stream": copy.deepcopy(env.stream)}
+        stream = env.stream
+        return {"day": stream.name_of(env.batch.days[0]), "actions": list(self._actions), "stream": stream.state()}
 
     def rebuild_episode(self, trace: dict[str, Any]) -> None:
         """Bring the environment to where it stood when ``trace`` was taken."""
         env: Any = self.unwrapped
-        self.reset(options={"day": trace["day"]})
+        is_old = not isinstance(trace["stream"], dict)  # until version 0.2 the day and the stream themselves
+        self.reset(options={"day": trace["day"] if is_old else env.stream.day_named(trace["day"])})
         for action in trace["actions"]:
             self.step(action)
-        env.stream = trace["stream"]
+        if is_old:
+            env.stream = trace["stream"]
+        else:
+            env.stream.restore(trace["stream"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -55,3 +56,22 @@ class DayStream:
         else:
             index = int(self._random.integers(size))
         return self._first + index if self._day_list is None else self._day_list[index]
+
+    def state(self) -> dict[str, Any]:
+        """Where the stream stands; the days of a list aren't in it."""
+        return {"random": self._random.bit_generator.state, "position": self._position}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from where a stream of the same days stood."""
+        self._random.bit_generator.state = state["random"]
+        self._position = state["position"]
+
+    def name_of(self, day: int | Day) -> int:
+        """A number that stands for one of the stream's days: its own, or its place in the list."""
+        if not isinstance(day, Day):
+            return day
+        return next(place for place, listed in enumerate(self._day_list or ()) if listed is day)
+
+    def day_named(self, name: int) -> int | Day:
+        """The day behind ``name_of``."""
+        return name if self._day_list is None else self._day_list[name]

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch as th
+from rl_zoo3.utils import ALGOS
 from stable_baselines3 import DQN
 
 import train
@@ -97,10 +98,80 @@ def test_other_algorithms_resume(tmp_path, algo):
     assert len(monitor_returns(folder)) == 8
 
 
-def test_batched_run_resumes_with_new_days(tmp_path):
-    folder = interrupted(tmp_path, 132, "-n", "192", "--checkpoint-freq", "96", "--vec-env", "batched", n_envs=4)
-    resume(folder)
-    assert metrics_of(folder)["num_timesteps"] == 192
+BRANCHING = {
+    "policy": "PairPolicy",
+    "policy_kwargs": {"width": 8},
+    "n_envs": 8,
+    "n_timesteps": 1600,
+    "learning_starts": 0,
+    "buffer_size": 2000,
+    "train_freq": 1,
+    "teacher": {"rule": "best_reward_with_prices", "until": 0.3, "updates": 1, "batch_size": 16, "settings": {}},
+    "branching": {
+        "start": 0.5,
+        "horizon_ticks": 4,
+        "states": 4,
+        "every": 2,
+        "actions": 3,
+        "random_actions": 1,
+        "rows": 40,
+        "states_per_update": 4,
+        "batch_size": 16,
+        "buffer_states": 400,
+    },
+}
+BATCHED = {key: value for key, value in BRANCHING.items() if key not in ("teacher", "branching")}
+
+
+def cut_and_straight(tmp_path: Path, cut_at: int, crash_at: int, algo: str, vec_env: str, **changes) -> list[Path]:
+    """The folders of a run that died at a step, went on from its checkpoint, and of one that was left alone."""
+    folders = []
+    total = changes["n_timesteps"]
+    for name, step in (("cut", crash_at), ("straight", -1)):
+        (tmp_path / name).mkdir()
+        crash = {"tests.training.tiny.CrashAt": {"step": step}}
+        config = write_config(tmp_path / name, callback=[crash], **changes)
+        options = ["-n", str(total), "--checkpoint-freq", str(cut_at), "--seed", "3", "--vec-env", vec_env]
+        try:
+            run(tmp_path / name, *options, "--save-replay-buffer", config=config, algo=algo)
+        except RuntimeError as error:
+            assert "power cut" in str(error) and step == crash_at
+        (folder,) = (tmp_path / name / "logs").glob(f"*/{algo}/*_*")
+        folders.append(folder)
+    resolved = next(folders[0].glob("*/resolved.yml"))
+    resolved.write_text(resolved.read_text().replace(f"step: {crash_at}", "step: -1"))
+    assert checkpoint.num_timesteps(checkpoint.find(folders[0])) == cut_at
+    resume(folders[0])
+    return folders
+
+
+def assert_equal_weights(folders: list[Path], algo: str) -> None:
+    first, second = (ALGOS[algo].load(folder / "checkpoint/model.zip") for folder in folders)
+    assert first.num_timesteps == second.num_timesteps and first._n_updates == second._n_updates > 0
+    for here, there in zip(first.policy.state_dict().values(), second.policy.state_dict().values(), strict=True):
+        assert th.equal(here, there)
+
+
+# 8 days of 24 decisions side by side, 1600 decisions: the teacher is asked until 480, Q-learning until 800, then
+# branches. Cut while the teacher speaks, while a day is over, in Q-learning, at the first branches and between two
+# rounds of them (a look puts 4 x 3 copies into 40 places, so that some wait).
+@pytest.mark.parametrize("cut_at", [160, 640, 1096, *(pytest.param(at, marks=pytest.mark.slow) for at in (384, 800))])
+def test_branching_run_goes_on_as_if_it_had_not_been_cut(tmp_path, cut_at):
+    folders = cut_and_straight(tmp_path, cut_at, cut_at + 64, "branching_dqn", "batched", **BRANCHING)
+    assert_equal_weights(folders, "branching_dqn")
+    cut, straight = (metrics_of(folder)["episodes"] for folder in folders)
+    assert [(e["timesteps"], e["day"], e["reward"]) for e in cut] == [
+        (e["timesteps"], e["day"], e["reward"]) for e in straight
+    ]
+    assert sum(checkpoint.monitor_rows(folders[0]).values()) == len(straight)
+
+
+@pytest.mark.parametrize(
+    ("vec_env", "buffer"), [("batched", "PrioritizedClockReplayBuffer"), ("dummy", "ClockReplayBuffer")]
+)
+def test_masked_run_goes_on_as_if_it_had_not_been_cut(tmp_path, vec_env, buffer):
+    changes = {**BATCHED, "n_timesteps": 800, "replay_buffer_class": f"agents.replay.{buffer}"}
+    assert_equal_weights(cut_and_straight(tmp_path, 392, 440, "maskable_dqn", vec_env, **changes), "maskable_dqn")
 
 
 def test_finished_run_goes_on_only_to_a_larger_total(tmp_path, capsys):
