@@ -106,6 +106,12 @@ def _described_value(value: Any) -> str:
     return str(value) if value is None or isinstance(value, bool) else f"a {type(value).__name__}"
 
 
+def without_password(text: str) -> str:
+    """An address, or a whole command, with *** where a database's password stands."""
+    text = re.sub(r"(\w://[^\s:/@?]*):\S*@", r"\1:***@", text)
+    return re.sub(r"(password=)[^\s&]+", r"\1***", text, flags=re.IGNORECASE)
+
+
 def minutes_of(text: str) -> float:
     """
     Minutes since midnight of ``555``, ``555.5``, ``9:15``, ``09:15:30``, ``9h15``, ``9:15 am`` or ``25:10``.

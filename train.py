@@ -10,13 +10,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from checked import SettingsError
+from checked import SettingsError, without_password
 from training.options import read_options
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command: 0 when the run was finished, 2 for a setting that can't be used, 130 when it was stopped."""
     options, given = read_options(argv)
+    if argv is None:  # what --track sends along
+        sys.argv[:] = [without_password(word) for word in sys.argv]
     try:
         return run(options, given)
     except SettingsError as error:

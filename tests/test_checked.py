@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from checked import SettingsError, check_names, check_numbers, nearest, read_section
+from checked import SettingsError, check_names, check_numbers, nearest, read_section, without_password
 
 
 @dataclass(frozen=True)
@@ -71,3 +71,19 @@ def test_names_and_numbers():
     check_numbers("file", [1, 2.0])
     with pytest.raises(SettingsError, match="file: expected a number, came True"):
         check_numbers("file", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            "--storage postgresql+psycopg2://me:s3cret@host/base -n 5",
+            "--storage postgresql+psycopg2://me:***@host/base -n 5",
+        ),
+        ("--storage=postgresql://me:a/b@c@host/base", "--storage=postgresql://me:***@host/base"),
+        ("postgresql:///base?user=me&password=s3cret&host=h", "postgresql:///base?user=me&password=***&host=h"),
+        ("postgresql://me@host/base logs/study.log", "postgresql://me@host/base logs/study.log"),
+    ],
+)
+def test_password_of_a_database_is_not_shown(text, shown):
+    assert without_password(text) == shown

@@ -10,7 +10,6 @@ the environments differ, `training.run_folder` what is kept. Beyond that
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -229,7 +228,7 @@ class RunManager:
         args = resolved.pop("args")
         training, selection = (self.environments.kwargs(is_evaluation) for is_evaluation in (False, True))
         return {
-            "config": {**resolved, "command": " ".join(sys.orig_argv)},
+            "config": {**resolved, "command": metrics.command()},
             "seeds": {
                 "seed": settings.seed,
                 "training_days": args["train_days"] if "day_list" in training else training.get("days"),

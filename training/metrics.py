@@ -12,6 +12,7 @@ import math
 import os
 import platform
 import subprocess
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from checked import without_password
 from training.settings import REPO_ROOT
 
 FILE_NAME = "training_metrics.json"
@@ -122,6 +124,11 @@ def plain_settings(value: Any) -> Any:
 def write_yaml(path: str | Path, content: dict[str, Any]) -> None:
     """Write plain YAML that ``yaml.safe_load`` reads back."""
     Path(path).write_text(yaml.safe_dump(plain_settings(content), sort_keys=False, allow_unicode=True))
+
+
+def command() -> str:
+    """The command that this process was started with, without the password of a database."""
+    return " ".join(without_password(word) for word in sys.orig_argv)
 
 
 def versions() -> dict[str, str]:

@@ -90,7 +90,7 @@ class RunFolder:
             for name, content in (("config.yml", settings.hyperparams), ("args.yml", settings.to_args())):
                 plain = metrics.plain_settings(content)
                 (self.params / name).write_text(yaml.dump(OrderedDict(sorted(plain.items()))))
-            (self.params / "command.txt").write_text(" ".join(sys.orig_argv))
+            kept.write_text(self.params / "command.txt", metrics.command())
         metrics.write_yaml(self.params / RESOLVED, settings.to_resolved())
 
     def logger(self, settings: RunSettings, first_step: int) -> Logger | None:

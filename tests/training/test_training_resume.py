@@ -258,3 +258,10 @@ def test_sigterm_writes_a_checkpoint_and_stops(tmp_path):
     assert "with: python train.py --resume" in out.splitlines()[-1]
     (folder,) = (tmp_path / "logs").glob("*/*/*_*")
     assert checkpoint.num_timesteps(checkpoint.find(folder)) > 0
+
+
+def test_password_of_a_database_reaches_no_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "orig_argv", ["python", "train.py", "--storage", "postgresql+psycopg2://me:s3cret@h/base"])
+    folder = run(tmp_path, "-n", "48")
+    assert "me:***@h" in (folder / "Dispatch-v0/command.txt").read_text()
+    assert not [path for path in folder.rglob("*") if path.is_file() and b"s3cret" in path.read_bytes()]

@@ -12,7 +12,9 @@ import contextlib
 import fcntl
 import functools
 import hashlib
+import json
 import os
+import re
 import threading
 import time
 import uuid
@@ -20,14 +22,15 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage, _CachedStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal._file import BaseJournalFileLock, get_lock_file
 from optuna.trial import TrialState
 
-from checked import SettingsError
+from checked import SettingsError, without_password
 
 JOURNAL_SUFFIX = ".log"  # rl-zoo3's
 HEARTBEAT_S = 10  # [s] between two signs of life of a trial on a server
@@ -91,18 +94,33 @@ def open_storage(url: str) -> SharedStorage:
                 f"--storage {url}: expected a journal file that ends in {JOURNAL_SUFFIX}, or "
                 "postgresql+psycopg2://USER:PASSWORD@HOST/DATABASE."
             )
-        return JournalFile(Path(url))
+        try:
+            return JournalFile(Path(url))
+        except OSError as error:
+            raise SettingsError(f"--storage {url}: {error.strerror}. Name a file in a folder of yours.") from error
     if not url.startswith("postgresql"):
         raise SettingsError(
             f"--storage {url.split('://')[0]}://...: expected postgresql+psycopg2://USER:PASSWORD@HOST/DATABASE for "
             f"several machines, or a journal file that ends in {JOURNAL_SUFFIX} for one. SQLite loses trials when "
             "several processes write."
         )
+    import sqlalchemy
+
+    shown = without_password(url)
     try:
         return PostgresServer(url)
     except ImportError as error:
         raise SettingsError(
             "--storage postgresql...: its driver is not installed. pip install -r requirements-postgresql.txt"
+        ) from error
+    except (sqlalchemy.exc.ArgumentError, ValueError) as error:
+        raise SettingsError(
+            f"--storage {shown}: expected postgresql+psycopg2://USER:PASSWORD@HOST:PORT/DATABASE."
+        ) from error
+    except (sqlalchemy.exc.DBAPIError, optuna.exceptions.StorageInternalError) as error:
+        raise SettingsError(
+            f"--storage {shown}: {_reason(error)}. Check user, password, host and database; the database must exist "
+            "(createdb)."
         ) from error
 
 
@@ -115,8 +133,9 @@ class JournalFile(SharedStorage):
     """
 
     def __init__(self, path: Path) -> None:
+        path = path.resolve()
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.storage = JournalStorage(JournalFileBackend(str(path)))
+        self.storage = JournalStorage(_Journal(path))
         self._claim_path = path.with_suffix(".claim")
         self._workers = path.with_suffix(".workers")
         self._worker: str | None = None
@@ -168,6 +187,82 @@ class JournalFile(SharedStorage):
             self._worker = self._own_lock = None
 
 
+class _Journal(JournalFileBackend):
+    """
+    Optuna's journal, for writers that may die at any moment.
+
+    A line that its writer didn't finish was never a record: the next one to write cuts it off (Optuna goes on behind
+    it, and nobody can read the file any more). The lock is the system's, which lets go of it when its holder dies
+    (Optuna's is a link, and with a relative path one that points nowhere and never counts as old).
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path), lock_obj=_SystemLock(path.with_suffix(".append")))
+        with get_lock_file(self._lock):
+            self._cut_unfinished_line()
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
+        with get_lock_file(self._lock):
+            self._cut_unfinished_line()
+            with open(self._file_path, "ab") as file:
+                file.write(lines.encode())
+                file.flush()
+                os.fsync(file.fileno())
+
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:  # type: ignore[override]
+        try:
+            yield from super().read_logs(log_number_from)
+        except ValueError as error:
+            raise SettingsError(
+                f"--storage {self._file_path}: line {self._damaged_line()} is no record of Optuna, so the study can't "
+                "be read. Keep a copy of the file, delete that line, and start the same command again."
+            ) from error
+
+    def _cut_unfinished_line(self) -> None:
+        with open(self._file_path, "r+b") as file:
+            size = end = file.seek(0, os.SEEK_END)
+            while end and not self._ends_line(file, end):
+                end -= 1
+            if end < size:
+                file.truncate(end)
+                os.fsync(file.fileno())
+                print(f"{self._file_path}: {size - end} bytes of a line whose writer died were cut off.", flush=True)
+
+    @staticmethod
+    def _ends_line(file: IO[bytes], end: int) -> bool:
+        file.seek(end - 1)
+        return file.read(1) == b"\n"
+
+    def _damaged_line(self) -> int:
+        with open(self._file_path, "rb") as file:
+            for number, line in enumerate(file, start=1):
+                try:
+                    json.loads(line)
+                except ValueError:
+                    return number
+        return 0
+
+
+class _SystemLock(BaseJournalFileLock):
+    """A lock on a file that the system frees when the process that holds it ends, however it ends."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+
+    def acquire(self) -> bool:
+        descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        self._descriptor = descriptor
+        return True
+
+    def release(self) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+
 class PostgresServer(SharedStorage):
     """
     A PostgreSQL database that many machines reach.
@@ -184,8 +279,8 @@ class PostgresServer(SharedStorage):
         database = None
         while database is None:
             # Workers that start together on an empty database would all create its tables, and all but one would fail.
-            with contextlib.suppress(LockLost), self._locked("schema"):
-                database = patiently(lambda: _database(url))
+            with contextlib.suppress(LockLost), self._locked("schema", is_known=False):
+                database = patiently(lambda: _database(url), is_known=False)
         self._engine = database.engine
         self.storage = self._database = _PatientStorage(database)
 
@@ -193,7 +288,7 @@ class PostgresServer(SharedStorage):
         return self._locked(study_name)
 
     @contextlib.contextmanager
-    def _locked(self, name: str) -> Iterator[None]:
+    def _locked(self, name: str, is_known: bool = True) -> Iterator[None]:
         import sqlalchemy
 
         key = int.from_bytes(hashlib.sha256(f"dispatch search: {name}".encode()).digest()[:8], signed=True)
@@ -204,7 +299,7 @@ class PostgresServer(SharedStorage):
             connection.execute(statement)
             return connection
 
-        connection = patiently(connect)
+        connection = patiently(connect, is_known)
         try:
             yield
             try:
@@ -250,8 +345,13 @@ def _database(url: str) -> RDBStorage:
         )
 
 
-def patiently(action: Callable[[], Any]) -> Any:
-    """What ``action`` returns; while the server is away, it is tried again for `PATIENCE_S`."""
+def patiently(action: Callable[[], Any], is_known: bool = True) -> Any:
+    """
+    What ``action`` returns; while the server is away, it is tried again for `PATIENCE_S`.
+
+    Only what can heal is waited for: a wrong password or database isn't. ``is_known``: the server has answered before,
+    so that a name that can't be looked up will be found again.
+    """
     from sqlalchemy.exc import DBAPIError
 
     begun, is_told = time.monotonic(), False
@@ -259,12 +359,35 @@ def patiently(action: Callable[[], Any]) -> Any:
         try:
             return action()
         except (DBAPIError, optuna.exceptions.StorageInternalError) as error:
-            if not _is_disconnect(error) or time.monotonic() - begun > PATIENCE_S:
+            if not _can_heal(error, is_known) or time.monotonic() - begun > PATIENCE_S:
                 raise
         if not is_told:
             print("The storage is away; waiting for it.", flush=True)
             is_told = True
         time.sleep(1.0)
+
+
+# What PostgreSQL and its driver say of settings that are wrong; all else that breaks a connection may pass.
+_WRONG = re.compile(
+    r'(database|role) ".*" does not exist|authentication failed|no pg_hba\.conf entry|no password supplied'
+    r"|permission denied|not permitted to log in|invalid (port|integer|connection option|dsn|URI)",
+    re.IGNORECASE,
+)
+_UNKNOWN_HOST = re.compile("could not translate host name", re.IGNORECASE)
+
+
+def _can_heal(error: BaseException, is_known: bool) -> bool:
+    """Whether the connection is gone in a way that waiting may mend."""
+    text = _reason(error)
+    return _is_disconnect(error) and not _WRONG.search(text) and (is_known or not _UNKNOWN_HOST.search(text))
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of what the database's driver said."""
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    return without_password(str(getattr(cause, "orig", cause)).strip().partition("\n")[0])
 
 
 def _is_disconnect(error: BaseException) -> bool:

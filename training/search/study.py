@@ -22,7 +22,7 @@ from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from checked import SettingsError
+from checked import SettingsError, without_password
 from evaluation.statistics import bootstrap_mean
 from training.registration import register
 from training.search import report, spaces
@@ -245,7 +245,7 @@ def run(search: Search, with_plots: bool = True) -> list[str]:
     study = open_search_study(search, shared)
     rule = study.user_attrs["best_rule"]
     print(
-        f"Study {search.study_name} in {_without_password(search.storage)}: {search.n_trials} trials of "
+        f"Study {search.study_name} in {without_password(search.storage)}: {search.n_trials} trials of "
         f"{search.n_timesteps} decisions, {search.n_jobs} at a time. Score: mean reward a day minus that of the best "
         f"rule ({rule}) on {len(search.days()[1])} selection days.",
         flush=True,
@@ -357,8 +357,3 @@ def end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def _without_password(url: str) -> str:
-    scheme, separator, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}" if separator else url

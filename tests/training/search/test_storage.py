@@ -120,9 +120,70 @@ def test_a_living_worker_keeps_its_trial(tmp_path):
     looking.close()
 
 
+def two_values(path: Path) -> optuna.Study:
+    study = optuna.create_study(storage=open_storage(str(path)).storage, study_name="s", direction="maximize")
+    for value in (1.0, 2.0):
+        study.tell(study.ask(), value)
+    return study
+
+
+def test_half_written_line_of_a_dead_writer_is_cut_off(tmp_path, capsys):
+    path = tmp_path / "study.log"
+    two_values(path)
+    for value in (3.0, 4.0):  # twice: each start finds a half line
+        with path.open("a") as file:
+            file.write('{"op_code": 9, "worker_id": "x", "trial_')
+        study = optuna.load_study(storage=open_storage(str(path)).storage, study_name="s")
+        study.tell(study.ask(), value)
+    assert [trial.value for trial in study.trials] == [1.0, 2.0, 3.0, 4.0]
+    assert capsys.readouterr().out.count("40 bytes of a line whose writer died were cut off") == 2
+
+
+def test_worker_goes_on_behind_the_half_line_of_another(tmp_path):
+    path = tmp_path / "study.log"
+    study = two_values(path)
+    with path.open("a") as file:
+        file.write('{"op_code": 9')
+    study.tell(study.ask(), 3.0)
+    again = optuna.load_study(storage=open_storage(str(path)).storage, study_name="s")
+    assert [trial.value for trial in again.trials] == [1.0, 2.0, 3.0]
+
+
+def test_damaged_line_in_the_middle_is_named(tmp_path):
+    path = tmp_path / "study.log"
+    two_values(path)
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*lines[:2], '{"op_code": 9{"op_code": 4}\n', *lines[2:]]))
+    with pytest.raises(SettingsError, match="line 3 is no record"):
+        optuna.load_study(storage=open_storage(str(path)).storage, study_name="s")
+
+
+def test_lock_that_a_killed_worker_left_holds_nobody_up(tmp_path, monkeypatch):
+    # Optuna's own lock is a link to the journal's path; seen from the folder of a relative one it points nowhere
+    (tmp_path / "deep").mkdir()
+    monkeypatch.chdir(tmp_path)
+    os.symlink("deep/study.log", "deep/study.log.lock")
+    assert not os.path.exists("deep/study.log.lock")
+    begun = time.monotonic()
+    assert len(two_values(Path("deep/study.log")).trials) == 2
+    assert time.monotonic() - begun < 10.0
+
+
+def test_relative_path_is_meant_from_where_the_search_began(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = two_values(Path("study.log"))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    study.tell(study.ask(), 3.0)
+    assert [trial.value for trial in study.trials] == [1.0, 2.0, 3.0]
+
+
 @pytest.mark.parametrize(
     ("url", "message"),
     [
+        ("/proc/nowhere/study.log", "Name a file in a folder of yours"),
+        ("postgresql+psycopg2://me:secret@host:port/base", r"--storage postgresql\+psycopg2://me:\*\*\*@host"),
+        ("postgresql+nobody://me:secret@host/base", r"me:\*\*\*@host"),
         ("study.db", r"expected a journal file that ends in \.log"),
         ("sqlite:///study.db", "SQLite loses trials"),
         ("mysql://user:secret@host/base", r"--storage mysql://\.\.\.: expected postgresql"),
@@ -206,6 +267,38 @@ def test_an_action_is_repeated_when_its_connection_was_cut(cut, monkeypatch):
         return "answer"
 
     assert patiently(action) == "answer" and len(calls) == 3
+
+
+@pytest.mark.parametrize(
+    ("told", "is_waited_for"),
+    [
+        ('FATAL:  database "dispach" does not exist', False),
+        ('FATAL:  password authentication failed for user "me"', False),
+        ('could not translate host name "nowhere" to address: Name or service not known', False),
+        ("FATAL:  the database system is starting up", True),
+        ("connection refused. Is the server running on that host and accepting TCP/IP connections?", True),
+    ],
+)
+def test_only_what_can_heal_is_waited_for(told, is_waited_for, monkeypatch):
+    import sqlalchemy.exc
+
+    waits = []
+    monkeypatch.setattr("training.search.storage.time.sleep", waits.append)
+    monkeypatch.setattr("training.search.storage.PATIENCE_S", 0.05)
+
+    def action() -> None:
+        raise sqlalchemy.exc.OperationalError("", {}, Exception(told))
+
+    with pytest.raises(sqlalchemy.exc.OperationalError):
+        patiently(action, is_known=False)
+    assert bool(waits) == is_waited_for
+
+
+def test_wrong_database_is_told_at_once(server):
+    begun = time.monotonic()
+    with pytest.raises(SettingsError, match='database "dispach" does not exist') as told:
+        open_storage(server.url.replace("dispatch@", "dispatch:secret@").replace("/postgres", "/dispach"))
+    assert time.monotonic() - begun < 30.0 and "secret" not in str(told.value)
 
 
 def test_an_error_of_the_action_itself_is_not_repeated():
