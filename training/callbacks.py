@@ -27,6 +27,7 @@ from __future__ import annotations
 import math
 import signal
 import time
+import zipfile
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -34,13 +35,16 @@ from typing import Any
 
 import numpy as np
 import torch as th
-from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
+from stable_baselines3.common.callbacks import BaseCallback, CheckpointCallback, EvalCallback
+from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.utils import ConstantSchedule, obs_as_tensor, safe_mean
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env import VecEnv, sync_envs_normalization
 from tqdm import tqdm
 
+import kept
 from training import checkpoint
 from training.metrics import TrainingMetrics
+from training.writers import save_model
 
 WINDOW = 100  # episodes in a mean, as in Stable-Baselines3
 
@@ -199,16 +203,23 @@ def action_values(model: Any, observations: dict[str, th.Tensor]) -> np.ndarray 
 
 class SelectionEvaluation(EvalCallback):
     """
-    Stable-Baselines3's EvalCallback with KPIs, and resumable.
+    Stable-Baselines3's EvalCallback with KPIs, resumable, and with files that are whole or not there.
 
-    ``best_model.zip`` is the model with the best mean return on the selection days.
+    ``best_model.zip`` is the model with the best mean return on the selection days. ``params`` is the folder for the
+    running averages that belong to it.
     """
 
     def __init__(
-        self, eval_env: VecEnv, metrics: TrainingMetrics | None = None, shows_progress: bool = False, **kwargs: Any
+        self,
+        eval_env: VecEnv,
+        metrics: TrainingMetrics | None = None,
+        shows_progress: bool = False,
+        params: Path | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(eval_env, **kwargs)
-        self.metrics, self.shows_progress = metrics, shows_progress
+        self.metrics, self.shows_progress, self.params = metrics, shows_progress, params
+        self._attempts = kept.Attempts("what evaluations leave (evaluations.npz, best_model.zip)")
         self._bar: Any = None
         self._kpis: list[dict[str, float]] = []
 
@@ -217,8 +228,6 @@ class SelectionEvaluation(EvalCallback):
         for folder in (self.best_model_save_path, self.log_path and str(Path(self.log_path).parent)):
             if folder is not None:
                 Path(folder).mkdir(parents=True, exist_ok=True)
-        if self.callback_on_new_best is not None:
-            self.callback_on_new_best.init_callback(self.model)
 
     def restore(self, num_timesteps: int, num_calls: int) -> None:
         """Take over the evaluations up to the step from which the run is resumed."""
@@ -226,13 +235,19 @@ class SelectionEvaluation(EvalCallback):
         path = Path(f"{self.log_path}.npz")
         if not path.is_file():
             return
-        with np.load(path) as saved:
-            kept = saved["timesteps"] <= num_timesteps
-            self.evaluations_timesteps = saved["timesteps"][kept].tolist()
-            self.evaluations_results = saved["results"][kept].tolist()
-            self.evaluations_length = saved["ep_lengths"][kept].tolist()
-        if self.evaluations_results:
-            self.best_mean_reward = float(np.max(np.mean(self.evaluations_results, axis=1)))
+        try:
+            with np.load(path) as saved:
+                is_before = saved["timesteps"] <= num_timesteps
+                self.evaluations_timesteps = saved["timesteps"][is_before].tolist()
+                self.evaluations_results = saved["results"][is_before].tolist()
+                self.evaluations_length = saved["ep_lengths"][is_before].tolist()
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            print(f"warning: {path} is damaged; the evaluations before step {num_timesteps} are not in it any more.")
+            means = [] if self.metrics is None else [each["reward"] for each in self.metrics.evaluations]
+        else:
+            means = np.mean(self.evaluations_results, axis=1).tolist() if self.evaluations_results else []
+        if means:
+            self.best_mean_reward = float(np.max(means))
 
     def _log_success_callback(self, locals_: dict[str, Any], globals_: dict[str, Any]) -> None:
         super()._log_success_callback(locals_, globals_)
@@ -247,14 +262,91 @@ class SelectionEvaluation(EvalCallback):
     def _on_step(self) -> bool:
         if self.eval_freq <= 0 or self.n_calls % self.eval_freq != 0:
             return True
-        self._kpis = []
+        if self.model.get_vec_normalize_env() is not None:
+            sync_envs_normalization(self.training_env, self.eval_env)
+        self._kpis, self._is_success_buffer = [], []
         total = self.n_eval_episodes if self.shows_progress else 0
         with tqdm(total=total, desc="evaluation", unit=" days", delay=2.0, leave=False, disable=not total) as self._bar:
-            goes_on = super()._on_step()
+            rewards, lengths = evaluate_policy(
+                self.model,
+                self.eval_env,
+                n_eval_episodes=self.n_eval_episodes,
+                deterministic=self.deterministic,
+                return_episode_rewards=True,
+                warn=self.warn,
+                callback=self._log_success_callback,
+            )
+        assert isinstance(rewards, list) and isinstance(lengths, list)
+        self._tell(rewards, lengths)
+        with self._attempts.one():
+            self._write_evaluations(rewards, lengths)
+        if self.last_mean_reward > self.best_mean_reward:
+            with self._attempts.one():
+                self._write_best()
+                self.best_mean_reward = self.last_mean_reward
         if self.metrics is not None:
             kpis = mean_kpis(self._kpis)
             self.metrics.add_evaluation(timesteps=self.num_timesteps, reward=self.last_mean_reward, kpis=kpis)
-        return goes_on
+        return True
+
+    def _tell(self, rewards: list[float], lengths: list[int]) -> None:
+        """The curves of Stable-Baselines3's EvalCallback."""
+        self.last_mean_reward = float(np.mean(rewards))
+        if self.verbose >= 1:
+            print(f"Eval num_timesteps={self.num_timesteps}, ", end="")
+            print(f"episode_reward={self.last_mean_reward:.2f} +/- {np.std(rewards):.2f}")
+            print(f"Episode length: {np.mean(lengths):.2f} +/- {np.std(lengths):.2f}")
+        self.logger.record("eval/mean_reward", self.last_mean_reward)
+        self.logger.record("eval/mean_ep_length", np.mean(lengths))
+        if self._is_success_buffer:
+            self.logger.record("eval/success_rate", np.mean(self._is_success_buffer))
+        self.logger.record("time/total_timesteps", self.num_timesteps, exclude="tensorboard")
+        self.logger.dump(self.num_timesteps)
+
+    def _write_evaluations(self, rewards: list[float], lengths: list[int]) -> None:
+        if self.log_path is None:
+            return
+        self.evaluations_timesteps.append(self.num_timesteps)
+        self.evaluations_results.append(rewards)
+        self.evaluations_length.append(lengths)
+        successes: dict[str, Any] = {}
+        if self._is_success_buffer:
+            self.evaluations_successes.append(self._is_success_buffer)
+            successes["successes"] = self.evaluations_successes
+        with kept.written(f"{self.log_path}.npz") as fresh:
+            np.savez(
+                fresh,
+                timesteps=self.evaluations_timesteps,
+                results=self.evaluations_results,
+                ep_lengths=self.evaluations_length,
+                **successes,
+            )
+
+    def _write_best(self) -> None:
+        """The model, and the running averages of its observations."""
+        if self.best_model_save_path is None:
+            return
+        if self.verbose >= 1:
+            print("New best mean reward!")
+        save_model(self.model, Path(self.best_model_save_path) / "best_model.zip")
+        normalize = self.model.get_vec_normalize_env()
+        if normalize is not None and self.params is not None:
+            with kept.written(self.params / "vecnormalize.pkl") as fresh:
+                normalize.save(str(fresh))
+
+
+class NumberedModels(CheckpointCallback):
+    """rl-zoo3's numbered models, ``rl_model_<n>_steps.zip``, kept for good."""
+
+    def __init__(self, save_freq: int, save_path: str) -> None:
+        super().__init__(save_freq, save_path)
+        self._attempts = kept.Attempts("a numbered model")
+
+    def _on_step(self) -> bool:
+        if self.n_calls % self.save_freq == 0:
+            with self._attempts.one():
+                save_model(self.model, self._checkpoint_path(extension="zip"))
+        return True
 
 
 def mean_kpis(episodes: list[dict[str, float]]) -> dict[str, float]:
@@ -343,6 +435,7 @@ class Checkpoints(BaseCallback):
         self.stop_requested = False
         self._next = 0
         self._handlers: dict[int, Any] = {}
+        self._attempts = kept.Attempts("a checkpoint")
 
     def _on_training_start(self) -> None:
         self._next = self.num_timesteps + self.every
@@ -376,7 +469,8 @@ class Checkpoints(BaseCallback):
         start = time.monotonic()
         if self.metrics is not None:  # first: episodes beyond a checkpoint can be dropped, missing ones not be found
             self.metrics.write(num_timesteps=self.num_timesteps)
-        checkpoint.save(self.model, self.run_folder)
+        with self._attempts.one():
+            checkpoint.save(self.model, self.run_folder)
         self._next = self.num_timesteps + self.every
         if self.verbose > 1:
             print(f"Checkpoint at step {self.num_timesteps} ({time.monotonic() - start:.1f} s)")

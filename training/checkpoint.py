@@ -20,7 +20,6 @@ import json
 import pickle
 import random
 import shutil
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +36,7 @@ from agents.branching_dqn import BranchingDQN
 from agents.replay import ClockReplayBuffer
 from checked import SettingsError
 from envs.vec_env import DispatchVecEnv
+from training.writers import is_whole_model
 
 FOLDER = "checkpoint"
 _MODEL, _BUFFER, _STATE, _NORMALIZE = "model.zip", "replay_buffer.pkl", "state.pkl", "vecnormalize.pkl"
@@ -189,12 +189,7 @@ def _fault_without_manifest(folder: Path) -> str | None:
         _read_state(folder)
     except Exception as error:  # a damaged pickle ends in errors of any kind
         return f"{_STATE} can't be read ({type(error).__name__})"
-    try:
-        with zipfile.ZipFile(folder / _MODEL) as archive:
-            damaged = archive.testzip()
-    except zipfile.BadZipFile:
-        return f"{_MODEL} can't be read"
-    return None if damaged is None else f"{_MODEL} is damaged ({damaged})"
+    return None if is_whole_model(folder / _MODEL) else f"{_MODEL} is damaged"
 
 
 def _fingerprint(path: Path) -> dict[str, Any]:

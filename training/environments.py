@@ -21,6 +21,7 @@ from training.resolve import plays_days
 from training.rewards import reward_of_wrapper
 from training.settings import RunSettings
 from training.wrappers import FixedDays, RunMonitor
+from training.writers import Rows
 
 NUM_PROBE_OBSERVATIONS = 64
 
@@ -186,4 +187,7 @@ def quiet_monitor(env: VecEnv, filename: str | None = None) -> VecMonitor:
     """VecMonitor over members that bring "episode" themselves; it overwrites it with the same numbers."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*already wrapped with a `Monitor`.*")
-        return VecMonitor(env, filename)
+        monitor = VecMonitor(env, filename)
+    if monitor.results_writer is not None:
+        monitor.results_writer = Rows.around(monitor.results_writer)
+    return monitor

@@ -15,15 +15,15 @@ from typing import Any
 
 import gymnasium as gym
 import torch as th
-from rl_zoo3.callbacks import SaveVecNormalizeCallback
 from rl_zoo3.utils import ALGOS
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.callbacks import BaseCallback, CheckpointCallback
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecEnv
 
+import kept
 from agents.maskable_dqn import MaskableDQN
 from agents.transfer import load_for
 from checked import SettingsError
@@ -31,6 +31,7 @@ from training import checkpoint, metrics
 from training.callbacks import (
     Checkpoints,
     EpisodeRecorder,
+    NumberedModels,
     Progress,
     QValueRecorder,
     Refill,
@@ -40,9 +41,10 @@ from training.callbacks import (
 from training.environments import Environments
 from training.metrics import TrainingMetrics
 from training.recipe import Recipe, check_buffer
-from training.run_folder import RunFolder
+from training.run_folder import Occupied, RunFolder
 from training.settings import RunSettings
 from training.tracking import check_tracking, start_tracking
+from training.writers import is_whole_model, save_model
 
 DEFAULT_LOG_INTERVAL = 10  # finished episodes between two points of a curve; SB3's 4 is a point per 96 decisions here
 
@@ -61,26 +63,55 @@ class RunManager:
         self.settings = settings
         check_tracking(settings)
         self.recipe = Recipe.of(settings.hyperparams)
-        self.checkpoint = None if settings.resume is None else checkpoint.find(settings.resume)
-        self.environments = Environments(settings, self.recipe, saved=self.checkpoint)
+        self.checkpoint: Path | None = None
+        self._occupied: Occupied | None = None
+        if settings.resume is not None:
+            self._occupied = Occupied(settings.resume)
+        try:
+            if settings.resume is not None:
+                self.checkpoint = self._last_checkpoint(settings.resume)
+            self.environments = Environments(settings, self.recipe, saved=self.checkpoint)
+        except SettingsError:
+            self._release()
+            raise
         self.is_stopped = False
         self.folder: RunFolder
         self.model: BaseAlgorithm
         self.metrics: TrainingMetrics
         self.callbacks: list[BaseCallback]
         self.tracked: Any = None
+        self._attempts = kept.Attempts("the last checkpoint")
+
+    def _last_checkpoint(self, run_folder: str) -> Path:
+        found, faults = checkpoint.settle(run_folder)
+        if faults:
+            print(
+                f"warning: the last checkpoint is damaged ({'; '.join(faults)}). The run goes on from the one before, "
+                f"of step {checkpoint.num_timesteps(found)}."
+            )
+        return found
 
     # --- before -------------------------------------------------------------------------------------------------------
 
     def set_up(self) -> BaseAlgorithm:
         """Make the folder, the environments and the model; a new folder goes again when that fails."""
-        self.folder = RunFolder.claim(self.settings)
         try:
+            self.folder = RunFolder.claim(self.settings)
+        except OSError as error:
+            raise SettingsError(f"--log-folder {self.settings.log_folder}: {error.strerror}.") from error
+        try:
+            if self._occupied is None:
+                self._occupied = Occupied(self.folder.path)
             return self._set_up()
         except SettingsError:
+            self._release()
             if self.settings.resume is None:
                 self.folder.discard()
             raise
+
+    def _release(self) -> None:
+        if self._occupied is not None:
+            self._occupied.release()
 
     def _set_up(self) -> BaseAlgorithm:
         settings = self.settings
@@ -103,10 +134,10 @@ class RunManager:
             self.model.set_logger(logger)
         self.metrics.header = metrics.plain_settings(self._metrics_header())
         if self.checkpoint is not None:
+            self.metrics.restore(first_step)
             for callback in self.callbacks:
                 if isinstance(callback, SelectionEvaluation):
                     callback.restore(first_step, first_step // self.model.n_envs)
-            self.metrics.restore(first_step)
         self.metrics.write()
         if settings.verbose > 0:
             print(f"Run folder: {self.folder.path}")
@@ -119,12 +150,15 @@ class RunManager:
         not_saved = {name: self.recipe.constructor[name] for name in ("teacher",) if name in self.recipe.constructor}
         model = checkpoint.load(settings.algo, self.checkpoint, env, settings.device, settings.verbose, **not_saved)
         if model.num_timesteps >= settings.n_timesteps:
+            self._mend_last_model(model)
             raise SettingsError(
                 f"{settings.resume}: the run has made all of its {settings.n_timesteps} steps. "
                 f"To train on, pass a larger total, such as -n {2 * settings.n_timesteps}."
             )
         if settings.verbose > 0:
             print(f"Resuming at step {model.num_timesteps} of {settings.n_timesteps}")
+            if settings.n_timesteps != model._total_timesteps:
+                print(self._about_new_total(model.num_timesteps, model._total_timesteps))
         if isinstance(model, OffPolicyAlgorithm) and not checkpoint.has_buffer(self.checkpoint):
             refill = Refill(min(max(model.learning_starts, model.batch_size), model.buffer_size))
             self.callbacks.insert(0, refill)
@@ -135,13 +169,26 @@ class RunManager:
                 )
         return model
 
+    def _mend_last_model(self, model: BaseAlgorithm) -> None:
+        """A run that was killed while it wrote its last model has it in its checkpoint."""
+        if not is_whole_model(self.folder.model):
+            save_model(model, self.folder.model)
+            print(f"{self.folder.model} was missing or damaged; it was written anew from the checkpoint.")
+
+    def _about_new_total(self, done: int, total: int) -> str:
+        return (
+            f"The total was {total} and is {self.settings.n_timesteps} now. What follows the share of the run that is "
+            "over (a learning rate or exploration that shrinks, the parts of branching_dqn) goes on from "
+            f"{100 * done / self.settings.n_timesteps:.0f} % instead of {100 * done / max(total, 1):.0f} %."
+        )
+
     def _make_callbacks(self) -> list[BaseCallback]:
         settings, n_envs, path = self.settings, self.recipe.n_envs, str(self.folder.path)
         callbacks = [*self.recipe.callbacks]
         if settings.progress:
             callbacks.append(Progress())
         if settings.save_freq > 0:  # rl-zoo3's numbered models, kept for good
-            callbacks.append(CheckpointCallback(max(settings.save_freq // n_envs, 1), path))
+            callbacks.append(NumberedModels(max(settings.save_freq // n_envs, 1), path))
         callbacks.append(EpisodeRecorder(self.metrics))
         if self.environments.has_days:
             callbacks.append(QValueRecorder(self.environments.probe_observations))
@@ -152,7 +199,7 @@ class RunManager:
                     self.environments.evaluation(),
                     metrics=self.metrics,
                     shows_progress=settings.progress,
-                    callback_on_new_best=SaveVecNormalizeCallback(save_freq=1, save_path=str(self.folder.params)),
+                    params=self.folder.params,
                     best_model_save_path=path,
                     n_eval_episodes=settings.eval_episodes,
                     log_path=path,
@@ -170,6 +217,12 @@ class RunManager:
 
     def learn(self) -> None:
         """Train until the end, or until asked to stop; then ``is_stopped``."""
+        try:
+            self._learn()
+        finally:
+            self._release()
+
+    def _learn(self) -> None:
         settings, model = self.settings, self.model
         is_resumed = self.checkpoint is not None
         kwargs: dict[str, Any] = {}
@@ -198,18 +251,33 @@ class RunManager:
                 num_timesteps=model.num_timesteps, finished_at=None if self.is_stopped else metrics.now()
             )
         if not self.is_stopped:
-            checkpoint.save(model, self.folder.path, with_buffer=settings.save_replay_buffer)
+            with self._attempts.one():
+                checkpoint.save(model, self.folder.path, with_buffer=settings.save_replay_buffer)
         if self.tracked is not None:
             self.tracked.finish()
         assert model.env is not None
         model.env.close()
 
     def save(self) -> Path:
-        """Write the last model; where the result is."""
-        self.model.save(self.folder.model)
-        normalize = self.model.get_vec_normalize_env()
-        if normalize is not None:
-            normalize.save(str(self.folder.params / "vecnormalize.pkl"))
+        """
+        Write the last model; where the result is.
+
+        Raises
+        ------
+        SettingsError
+            When it can't be written.
+        """
+        try:
+            save_model(self.model, self.folder.model)
+            normalize = self.model.get_vec_normalize_env()
+            if normalize is not None:
+                with kept.written(self.folder.params / "vecnormalize.pkl") as fresh:
+                    normalize.save(str(fresh))
+        except OSError as error:
+            raise SettingsError(
+                f"{self.folder.model} can't be written ({error.strerror}). Make room, then: python train.py --resume "
+                f"{self.folder.path}"
+            ) from error
         return self.folder.result
 
     def advice_after_stop(self) -> str:

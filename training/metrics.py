@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import math
-import os
 import platform
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+import kept
 from checked import without_password
 from training.settings import REPO_ROOT
 
@@ -49,12 +49,17 @@ class TrainingMetrics:
         # Episodes are kept as JSON text: a long run has 100 000 of them, and each write would encode them all again.
         self._episodes: list[str] = []
         self._next_write = time.monotonic() + _MIN_WRITE_INTERVAL_S
+        self._attempts = kept.Attempts(str(self.path))
 
     def restore(self, num_timesteps: int) -> None:
         """Take over what the file holds up to the step from which the run is resumed."""
         if not self.path.is_file():
             return
-        saved = json.loads(self.path.read_text())
+        try:
+            saved = json.loads(self.path.read_text())
+        except ValueError:
+            print(f"warning: {self.path} is damaged; the episodes before step {num_timesteps} are not in it any more.")
+            return
         self._episodes = [json.dumps(e) for e in saved["episodes"] if e["timesteps"] <= num_timesteps]
         self.evaluations = [e for e in saved["evaluations"] if e["timesteps"] <= num_timesteps]
         self.header = {
@@ -86,9 +91,8 @@ class TrainingMetrics:
         evaluations = ",\n  ".join(json.dumps(e) for e in self.evaluations)
         episodes = ",\n  ".join(self._episodes)
         text = f'{top},\n "evaluations": [\n  {evaluations}\n ],\n "episodes": [\n  {episodes}\n ]\n}}\n'
-        fresh = self.path.with_suffix(".json.new")
-        fresh.write_text(text)
-        os.replace(fresh, self.path)
+        with self._attempts.one():
+            kept.write_text(self.path, text)
         took = time.monotonic() - start
         self._next_write = time.monotonic() + max(_MIN_WRITE_INTERVAL_S, took / _WRITE_TIME_SHARE)
 
@@ -123,7 +127,7 @@ def plain_settings(value: Any) -> Any:
 
 def write_yaml(path: str | Path, content: dict[str, Any]) -> None:
     """Write plain YAML that ``yaml.safe_load`` reads back."""
-    Path(path).write_text(yaml.safe_dump(plain_settings(content), sort_keys=False, allow_unicode=True))
+    kept.write_text(path, yaml.safe_dump(plain_settings(content), sort_keys=False, allow_unicode=True))
 
 
 def command() -> str:

@@ -10,7 +10,9 @@ The folder of a run, laid out as rl-zoo3 does it: ``<log-folder>/<algo>/<env>_<n
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import fcntl
 import os
 import shutil
 import sys
@@ -23,16 +25,17 @@ from typing import Any
 
 import yaml
 from rl_zoo3.utils import get_latest_run_id
-from stable_baselines3.common.logger import HumanOutputFormat, KVWriter, Logger, TensorBoardOutputFormat
-from torch.utils.tensorboard import SummaryWriter
+from stable_baselines3.common.logger import HumanOutputFormat, KVWriter, Logger
 
 import kept
 from checked import SettingsError
 from training import metrics
 from training.renamed import upgraded
 from training.settings import RunSettings
+from training.writers import Curves
 
 RESOLVED = "resolved.yml"
+LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,11 @@ class RunFolder:
                 number += 1
 
     def discard(self) -> None:
-        """Remove a folder in which nothing was trained."""
+        """Remove a folder in which nothing was trained, and those above it that held nothing else."""
         shutil.rmtree(self.path)
+        for folder in list(self.path.parents)[:3]:  # <log-folder>/<reward>/<algo>
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
     @property
     def params(self) -> Path:
@@ -89,7 +95,7 @@ class RunFolder:
         if settings.resume is None:
             for name, content in (("config.yml", settings.hyperparams), ("args.yml", settings.to_args())):
                 plain = metrics.plain_settings(content)
-                (self.params / name).write_text(yaml.dump(OrderedDict(sorted(plain.items()))))
+                kept.write_text(self.params / name, yaml.dump(OrderedDict(sorted(plain.items()))))
             kept.write_text(self.params / "command.txt", metrics.command())
         metrics.write_yaml(self.params / RESOLVED, settings.to_resolved())
 
@@ -105,10 +111,7 @@ class RunFolder:
         folder = str(self.path)
         if settings.tensorboard_log:
             folder = os.path.join(settings.tensorboard_log, os.path.relpath(self.path, settings.log_root))
-        tensorboard = TensorBoardOutputFormat(folder)
-        if first_step:
-            tensorboard.writer = SummaryWriter(log_dir=folder, purge_step=first_step + 1)
-        formats: list[KVWriter] = [tensorboard]
+        formats: list[KVWriter] = [Curves(folder, first_step)]
         if settings.verbose > 0 and not settings.progress:
             formats.append(HumanOutputFormat(sys.stdout))
         return Logger(folder, formats)
@@ -161,4 +164,39 @@ def read_resolved(run_folder: str | Path) -> dict[str, Any]:
         raise SettingsError(
             f"{run_folder} is not a training run: {what}. Name a folder such as logs/v2/dqn/Dispatch-v0_1."
         )
-    return upgraded(yaml.safe_load(found[0].read_text()))
+    try:
+        content = yaml.safe_load(found[0].read_text())
+        return upgraded({**content, "args": dict(content["args"])})
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError) as error:
+        raise SettingsError(f"{found[0]} is damaged, so the settings of the run are lost. Start it again.") from error
+
+
+class Occupied:
+    """
+    A folder in which this process alone trains, until ``release`` or its end, however it ends.
+
+    Raises
+    ------
+    SettingsError
+        When another process trains in it.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self._descriptor: int | None = os.open(Path(folder) / LOCK, os.O_CREAT | os.O_RDWR)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            who = os.read(self._descriptor, 20).decode()
+            self.release()
+            raise SettingsError(
+                f"--resume {folder}: another training (process {who}) is at work in this folder. Two would overwrite "
+                "each other's files: wait until it has ended, or stop it."
+            ) from None
+        os.ftruncate(self._descriptor, 0)
+        os.write(self._descriptor, str(os.getpid()).encode())
+
+    def release(self) -> None:
+        """Others may train in the folder."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None

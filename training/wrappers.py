@@ -8,6 +8,8 @@ from typing import Any, SupportsFloat
 import gymnasium as gym
 from stable_baselines3.common.monitor import Monitor
 
+from training.writers import Rows
+
 
 class FixedDays(gym.Wrapper):
     """
@@ -64,6 +66,8 @@ class RunMonitor(Monitor):
 
     def __init__(self, env: gym.Env, filename: str | None = None, rank: int = 0, **kwargs: Any) -> None:
         super().__init__(env, filename, **kwargs)
+        if self.results_writer is not None:
+            self.results_writer = Rows.around(self.results_writer)
         self.rank = rank
         self._actions: list[int] = []
         self._terms: dict[str, float] = {}
