@@ -32,8 +32,10 @@ from checked import check_names, check_numbers, described, nearest
 from envs.days import plain_yaml
 from envs.days.bounds import DAY_MIN, MAX_BOOKINGS, MAX_DRIVERS, MAX_REACH_KM
 from envs.days.day import (
+    BOOKING_FLOATS,
     DEFAULT_PRIORITY,
     DEFAULT_SERVICE_MIN,
+    DRIVER_FLOATS,
     Booking,
     Day,
     Driver,
@@ -47,15 +49,6 @@ from envs.world.records import Leg
 load_yaml = plain_yaml.load
 _NAMES_DIR = Path(__file__).with_name("names")
 
-_BOOKING_REQUIRED = (
-    "id",
-    "earliest_pickup_min",
-    "latest_pickup_min",
-    "pickup_lat",
-    "pickup_lon",
-    "dropoff_lat",
-    "dropoff_lon",
-)
 _BOOKING_OPTIONAL = (
     "release_min",
     "priority",
@@ -65,7 +58,8 @@ _BOOKING_OPTIONAL = (
     "dropoff_service_min",
     "appointment_min",
 )
-_DRIVER_REQUIRED = ("id", "start_lat", "start_lon", "shift_start_min", "shift_end_min")
+_BOOKING_REQUIRED = ("id", *(name for name in BOOKING_FLOATS if name not in _BOOKING_OPTIONAL))
+_DRIVER_REQUIRED = ("id", *DRIVER_FLOATS)
 _DRIVER_OPTIONAL = ("kind", "can_wheelchair", "break_start_min", "break_end_min")
 _ALIASES = {
     "booking_id": "id",

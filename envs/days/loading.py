@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from envs.days.day import BOOKING_FLOATS, DRIVER_FLOATS, Day
+from envs.days.day import BOOKING_FLOATS, DRIVER_FLOATS, Booking, Day, Driver
 from envs.days.travel import FloatArray
 from envs.world.derived import finish_bookings, finish_drivers
 from envs.world.draws import stable_key
@@ -35,14 +36,10 @@ def fill_bookings(day: Day, bookings_row: npt.NDArray[Any], center_lat: float, c
             f"day {day.label}: {day.num_bookings} bookings don't fit an array of {len(bookings_row)}. Make it larger."
         )
     rows = bookings_row[: day.num_bookings]
-    for row, booking in zip(rows, day.bookings, strict=True):
-        row["key"] = stable_key(booking.id)
-        for name in BOOKING_FLOATS:
-            row[name] = getattr(booking, name)
-        row["appointment_min"] = math.nan if booking.appointment_min is None else booking.appointment_min
-        row["priority"] = booking.priority
-        row["leg"] = int(booking.leg)
-        row["is_wheelchair"] = int(booking.is_wheelchair)
+    _copy(day.bookings, rows, (*BOOKING_FLOATS, "priority", "leg", "is_wheelchair"))
+    rows["appointment_min"] = [
+        math.nan if each.appointment_min is None else each.appointment_min for each in day.bookings
+    ]
     finish_bookings(rows, day.num_bookings, day.travel.detour, center_lat, center_lon)
     if day.travel.has_matrix:
         rows["ride_km"], rows["ride_work"] = ride(day)
@@ -56,15 +53,18 @@ def fill_drivers(day: Day, drivers_row: npt.NDArray[Any], center_lat: float, cen
             f"{len(drivers_row)}. Pass --num-drivers {day.num_drivers}."
         )
     rows = drivers_row[: day.num_drivers]
-    for row, driver in zip(rows, day.drivers, strict=True):
-        row["key"] = stable_key(driver.id)
-        for name in DRIVER_FLOATS:
-            row[name] = getattr(driver, name)
-        row["break_start_min"] = NEVER if driver.break_start_min is None else driver.break_start_min
-        row["break_end_min"] = NEVER if driver.break_end_min is None else driver.break_end_min
-        row["is_emergency"] = int(driver.is_emergency)
-        row["can_wheelchair"] = int(driver.can_wheelchair)
+    _copy(day.drivers, rows, (*DRIVER_FLOATS, "is_emergency", "can_wheelchair"))
+    for name in ("break_start_min", "break_end_min"):
+        breaks = [getattr(driver, name) for driver in day.drivers]
+        rows[name] = [NEVER if at is None else at for at in breaks]
     finish_drivers(rows, day.num_drivers, center_lat, center_lon)
+
+
+def _copy(members: Sequence[Booking | Driver], rows: npt.NDArray[Any], names: tuple[str, ...]) -> None:
+    """Write the key of each member and its fields of these names, which the records have too."""
+    rows["key"] = [stable_key(member.id) for member in members]
+    for name in names:
+        rows[name] = [getattr(member, name) for member in members]
 
 
 def fill_clock(day: Day, clock_row: npt.NDArray[Any], speeds_row: npt.NDArray[Any]) -> None:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from envs.days.generators import kinds
 from envs.days.generators.operating_day import OperatingDay, Peak, write_operating_day
-from envs.days.generators.record import GENERATOR, OPERATING_DAY, SHORT_SHIFT
+from envs.days.generators.record import OPERATING_DAY, SHORT_SHIFT, columns_of, write_settings
 from envs.days.generators.short_shift import Period, ShortShift, write_short_shift
 from envs.days.travel import HourlyTravel
 from envs.world.compiled import jit
@@ -24,6 +24,22 @@ from envs.world.draws import standard_normal, uniform_int
 from envs.world.records import NEVER
 
 __all__ = ["OperatingDay", "Peak", "Period", "ShortShift", "generator_record", "write_generated_day"]
+
+GENERATOR = np.dtype(
+    [
+        ("kind", np.int32),  # SHORT_SHIFT or OPERATING_DAY
+        ("num_drivers", np.int32, (2,)),  # least and most
+        ("tick_min", np.float64),
+        ("center_lat", np.float64),
+        ("center_lon", np.float64),
+        ("detour", np.float64),
+        ("speeds", np.float64, (24,)),  # [km/min]
+        ("trip_km_log_std", np.float64),  # these two follow from the settings of the operating day
+        ("middle_std_km", np.float64, (2,)),
+        *{column[0]: column for kind in (ShortShift, OperatingDay) for column in columns_of(kind)}.values(),
+    ],
+    align=True,
+)
 
 
 def generator_record(
@@ -37,8 +53,11 @@ def generator_record(
     """All that compiled code needs to make the days of a scenario: GENERATOR, shape (1,)."""
     record = np.zeros(1, dtype=GENERATOR)
     row = record[0]
-    settings.write(row)
-    row["num_drivers_low"], row["num_drivers_high"] = num_drivers
+    write_settings(row, settings)
+    if isinstance(settings, OperatingDay):
+        row["kind"] = OPERATING_DAY
+        row["trip_km_log_std"], row["middle_std_km"] = settings.trip_km_log_std(), settings.middle_std_km()
+    row["num_drivers"] = num_drivers
     row["tick_min"] = tick_min
     row["center_lat"], row["center_lon"] = center_lat, center_lon
     row["detour"] = travel.detour
@@ -49,7 +68,7 @@ def generator_record(
 @jit
 def write_generated_day(generator, day_number, bookings_row, drivers_row, clock_row, speeds_row):
     """
-    Write day ``day_number``, complete and ready to start, into the rows of one day.
+    Write the given part of day ``day_number`` into the rows of one day; ``open_day`` sets all that changes later.
 
     Parameters
     ----------
@@ -65,7 +84,7 @@ def write_generated_day(generator, day_number, bookings_row, drivers_row, clock_
         The number of bookings, as in the clock.
     """
     settings = generator[0]
-    num_drivers = uniform_int(day_number, kinds.NUM_DRIVERS, 0, 0, settings.num_drivers_low, settings.num_drivers_high)
+    num_drivers = uniform_int(day_number, kinds.NUM_DRIVERS, 0, 0, settings.num_drivers[0], settings.num_drivers[1])
     if num_drivers > drivers_row.shape[0]:
         raise ValueError("the generated day has more drivers than the array has rows; see Scenario.num_drivers")
     _write_drivers(settings, day_number, num_drivers, drivers_row)
@@ -91,23 +110,6 @@ def _write_clock(settings, day_number, num_bookings, num_drivers, clock):
     clock.has_matrix = 0
     clock.has_disturbances = 0
     clock.detour = settings.detour
-    clock.decisions_this_tick = 0
-    clock.num_open = 0
-    clock.num_feasible = 0
-    clock.is_done = 0
-    clock.plan_news = 0
-    clock.num_touched = 0
-    clock.num_events = 0
-    clock.elapsed_min = 0.0
-    clock.was_infeasible = 0
-    clock.was_idle_wait = 0
-    clock.was_assigned = 0
-    clock.num_decisions = 0
-    clock.num_infeasible = 0
-    clock.num_idle_waits = 0
-    clock.num_unassigned = 0
-    clock.num_moved = 0
-    clock.num_spare = 0
 
 
 @jit

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from envs.days.generators import kinds
 from envs.days.generators.record import (
-    OPERATING_DAY,
     check_hours,
     expect,
     expect_length,
     expect_range,
     expect_share,
-    write_hours,
 )
 from envs.world.compiled import jit
 from envs.world.derived import KM_PER_DEG
@@ -125,15 +122,17 @@ class OperatingDay:
         expect(
             f"{where}: pickup_std_km has {len(self.pickup_std_km)} numbers", len(self.pickup_std_km) == 2, "east, north"
         )
-        self._middle_std_km()
+        self.middle_std_km()
 
-    def _trip_km_log_std(self) -> float:
+    def trip_km_log_std(self) -> float:
+        """Standard deviation of the logarithm of a trip's length."""
         return math.log(self.trip_km_p95 / self.trip_km_median) / P95_NORMAL
 
-    def _middle_std_km(self) -> tuple[float, float]:
+    def middle_std_km(self) -> tuple[float, float]:
+        """Standard deviation of a trip's middle, east and north."""
         # Each end is middle +- length / 2 in a uniform direction: variance = middle's + E[length^2] / 8 on each axis,
         # and E[length^2] = median^2 exp(2 s^2) for a lognormal.
-        ends_variance = self.trip_km_median**2 * math.exp(2.0 * self._trip_km_log_std() ** 2) / 8.0
+        ends_variance = self.trip_km_median**2 * math.exp(2.0 * self.trip_km_log_std() ** 2) / 8.0
         east, north = (std**2 - ends_variance for std in self.pickup_std_km)
         if min(east, north) < 0:
             raise ValueError(
@@ -150,46 +149,10 @@ class OperatingDay:
         trips = max(1, math.floor(self._mean_trips(self.load[1], num_drivers_high)) + 1)
         return 2 * trips
 
-    def write(self, record: Any) -> None:
-        """Write these settings into one GENERATOR record."""
-        record["kind"] = OPERATING_DAY
-        write_hours(record, self)
-        record["load_low"], record["load_high"] = self.load
-        record["trip_km_log_std"] = self._trip_km_log_std()
-        record["middle_east_std_km"], record["middle_north_std_km"] = self._middle_std_km()
-        record["ahead_low_min"], record["ahead_high_min"] = self.ahead_min
-        record["called_low_min"], record["called_high_min"] = self.called_min
-        for kind in ("round_trip", "one_way"):
-            peaks = getattr(self, f"{kind}_peaks")
-            record[f"num_{kind}_peaks"] = len(peaks)
-            for i, peak in enumerate(peaks):
-                record[f"{kind}_peak_min"][i] = peak.center_min
-                record[f"{kind}_peak_share"][i] = peak.share
-        for name in (
-            "legs_per_driver",
-            "round_trip_share",
-            "return_gap_mean_min",
-            "return_gap_std_min",
-            "peak_std_min",
-            "last_pickup_before_close_min",
-            "trip_km_median",
-            "outbound_before_min",
-            "outbound_after_min",
-            "return_before_min",
-            "return_after_min",
-            "known_at_opening_share",
-            "called_return_share",
-            "wheelchair_share",
-            "wheelchair_vehicle_share",
-            "emergency_every",
-            "start_std_km",
-        ):
-            record[name] = getattr(self, name)
-
 
 @jit
 def write_operating_day(settings, day_number, num_drivers, bookings_row):
-    load = settings.load_low + (settings.load_high - settings.load_low) * uniform(day_number, kinds.LOAD, 0, 0)
+    load = settings.load[0] + (settings.load[1] - settings.load[0]) * uniform(day_number, kinds.LOAD, 0, 0)
     mean_trips = load * settings.legs_per_driver * num_drivers / (1.0 + settings.round_trip_share)
     num_trips = max(1, math.floor(mean_trips + uniform(day_number, kinds.NUM_TRIPS, 0, 0)))
     # One entry per leg, by trip: the trip, 1 for its return, scheduled time, release
@@ -205,7 +168,7 @@ def write_operating_day(settings, day_number, num_drivers, bookings_row):
         earliest_min = outbound_min - settings.outbound_before_min
         outbound_release = settings.open_min
         if known >= settings.known_at_opening_share:
-            ahead = uniform_int(day_number, kinds.AHEAD, trip, 0, settings.ahead_low_min, settings.ahead_high_min)
+            ahead = uniform_int(day_number, kinds.AHEAD, trip, 0, settings.ahead_min[0], settings.ahead_min[1])
             outbound_release = max(settings.open_min, earliest_min - ahead)
         trip_of[num_legs] = trip
         is_return[num_legs] = 0
@@ -219,7 +182,7 @@ def write_operating_day(settings, day_number, num_drivers, bookings_row):
             return_min = min(outbound_min + max(60.0, float(round(gap))), last)
             return_release = outbound_release
             if known >= 1.0 - settings.called_return_share:
-                ahead = uniform_int(day_number, kinds.AHEAD, trip, 1, settings.called_low_min, settings.called_high_min)
+                ahead = uniform_int(day_number, kinds.AHEAD, trip, 1, settings.called_min[0], settings.called_min[1])
                 return_release = max(settings.open_min, return_min - settings.return_before_min - ahead)
             trip_of[num_legs] = trip
             is_return[num_legs] = 1
@@ -245,21 +208,23 @@ def _scheduled_outbound(settings, day_number, trip, has_return):
     choice = uniform(day_number, kinds.PEAK, trip, 0)
     if has_return:
         last -= settings.return_after_min + 60.0
-        center = settings.round_trip_peak_min[settings.num_round_trip_peaks - 1]
-        for i in range(settings.num_round_trip_peaks):
-            choice -= settings.round_trip_peak_share[i]
-            if choice < 0.0:
-                center = settings.round_trip_peak_min[i]
-                break
+        shares, centers = settings.round_trip_peaks_share, settings.round_trip_peaks_center_min
+        center = centers[_drawn_peak(shares, settings.num_round_trip_peaks, choice)]
     else:
-        center = settings.one_way_peak_min[settings.num_one_way_peaks - 1]
-        for i in range(settings.num_one_way_peaks):
-            choice -= settings.one_way_peak_share[i]
-            if choice < 0.0:
-                center = settings.one_way_peak_min[i]
-                break
+        shares, centers = settings.one_way_peaks_share, settings.one_way_peaks_center_min
+        center = centers[_drawn_peak(shares, settings.num_one_way_peaks, choice)]
     drawn = float(round(center + settings.peak_std_min * standard_normal(day_number, kinds.SCHEDULED, trip, 0)))
     return max(settings.open_min + settings.outbound_before_min, min(drawn, last))
+
+
+@jit
+def _drawn_peak(shares, num_peaks, choice):
+    """The peak that ``choice``, uniform in [0, 1), falls on; the last one where the shares fall short by rounding."""
+    for i in range(num_peaks):
+        choice -= shares[i]
+        if choice < 0.0:
+            return i
+    return num_peaks - 1
 
 
 @jit
@@ -296,8 +261,8 @@ def _write_operating_day_booking(settings, day_number, trip, is_return, schedule
     if is_return:
         direction += math.pi
     half_east, half_north = 0.5 * length * math.cos(direction), 0.5 * length * math.sin(direction)
-    east = settings.middle_east_std_km * standard_normal(day_number, kinds.MIDDLE_EAST, trip, 0)
-    north = settings.middle_north_std_km * standard_normal(day_number, kinds.MIDDLE_NORTH, trip, 0)
+    east = settings.middle_std_km[0] * standard_normal(day_number, kinds.MIDDLE_EAST, trip, 0)
+    north = settings.middle_std_km[1] * standard_normal(day_number, kinds.MIDDLE_NORTH, trip, 0)
     east_km_per_deg = KM_PER_DEG * math.cos(math.radians(settings.center_lat))
     booking.pickup_lat = settings.center_lat + (north - half_north) / KM_PER_DEG
     booking.pickup_lon = settings.center_lon + (east - half_east) / east_km_per_deg

@@ -1,84 +1,52 @@
-"""What all generators share: the record that compiled code reads, and checks of settings."""
+"""What all generators share: how settings become the record that compiled code reads, and checks of settings."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import fields, is_dataclass
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 
 SHORT_SHIFT = 0
 OPERATING_DAY = 1
-MAX_PERIODS = 8  # periods or peaks that fit the record below
+MAX_PERIODS = 8  # periods or peaks that fit the record
+Column = tuple[Any, ...]  # of a NumPy record: name, type and, for an array, shape
+_NUMBERS: dict[Any, type] = {float: np.float64, int: np.int32}
 
 
-GENERATOR = np.dtype(
-    [
-        ("kind", np.int32),
-        ("num_drivers_low", np.int32),
-        ("num_drivers_high", np.int32),
-        ("open_min", np.float64),
-        ("close_min", np.float64),
-        ("tick_min", np.float64),
-        ("center_lat", np.float64),
-        ("center_lon", np.float64),
-        ("detour", np.float64),
-        ("speeds", np.float64, (24,)),  # [km/min]
-        ("shift_start_min", np.float64),
-        ("shift_end_min", np.float64),
-        ("service_min", np.float64),
-        # --- short shift ------------------------------------------------------------------------------------------
-        ("half_side_deg", np.float64),
-        ("initial_low", np.int32),
-        ("initial_high", np.int32),
-        ("more_low", np.int32),
-        ("more_high", np.int32),
-        ("arrival_probability", np.float64),
-        ("num_periods", np.int32),
-        ("period_start_min", np.float64, (MAX_PERIODS,)),
-        ("period_end_min", np.float64, (MAX_PERIODS,)),
-        ("period_probability", np.float64, (MAX_PERIODS,)),
-        ("urgent_priority", np.int32),
-        ("urgent_window_low", np.int32),
-        ("urgent_window_high", np.int32),
-        ("window_low", np.int32),
-        ("window_high", np.int32),
-        # --- operating day ----------------------------------------------------------------------------------------
-        ("load_low", np.float64),
-        ("load_high", np.float64),
-        ("legs_per_driver", np.float64),
-        ("round_trip_share", np.float64),
-        ("return_gap_mean_min", np.float64),
-        ("return_gap_std_min", np.float64),
-        ("peak_std_min", np.float64),
-        ("num_round_trip_peaks", np.int32),
-        ("round_trip_peak_min", np.float64, (MAX_PERIODS,)),
-        ("round_trip_peak_share", np.float64, (MAX_PERIODS,)),
-        ("num_one_way_peaks", np.int32),
-        ("one_way_peak_min", np.float64, (MAX_PERIODS,)),
-        ("one_way_peak_share", np.float64, (MAX_PERIODS,)),
-        ("last_pickup_before_close_min", np.float64),
-        ("trip_km_median", np.float64),
-        ("trip_km_log_std", np.float64),
-        ("middle_east_std_km", np.float64),
-        ("middle_north_std_km", np.float64),
-        ("outbound_before_min", np.float64),
-        ("outbound_after_min", np.float64),
-        ("return_before_min", np.float64),
-        ("return_after_min", np.float64),
-        ("known_at_opening_share", np.float64),
-        ("ahead_low_min", np.int32),
-        ("ahead_high_min", np.int32),
-        ("called_return_share", np.float64),
-        ("called_low_min", np.int32),
-        ("called_high_min", np.int32),
-        ("wheelchair_share", np.float64),
-        ("wheelchair_vehicle_share", np.float64),
-        ("emergency_every", np.int32),
-        ("start_std_km", np.float64),
-    ],
-    align=True,
-)
+def columns_of(settings_type: type) -> list[Column]:
+    """
+    What compiled code reads of a generator's settings.
+
+    A number is a column of its name and a pair of numbers one of two entries. A tuple of parts (peaks, periods) is
+    ``num_<name>`` and, for each field of a part, ``<name>_<field>`` with ``MAX_PERIODS`` entries.
+    """
+    found: list[Column] = []
+    for name, hint in get_type_hints(settings_type).items():
+        kinds = get_args(hint)
+        if not kinds:
+            found.append((name, _NUMBERS[hint]))
+        elif is_dataclass(kinds[0]):
+            found.append((f"num_{name}", np.int32))
+            parts = get_type_hints(kinds[0]).items()
+            found += [(f"{name}_{part}", _NUMBERS[of_part], (MAX_PERIODS,)) for part, of_part in parts]
+        else:
+            found.append((name, _NUMBERS[kinds[0]], (2,)))
+    return found
+
+
+def write_settings(record: Any, settings: Any) -> None:
+    """Write all `columns_of` settings into one record that has them."""
+    for item in fields(settings):
+        value = getattr(settings, item.name)
+        if item.name in record.dtype.names:
+            record[item.name] = value
+            continue
+        record[f"num_{item.name}"] = len(value)
+        for i, part in enumerate(value):
+            for of_part in fields(part):
+                record[f"{item.name}_{of_part.name}"][i] = getattr(part, of_part.name)
 
 
 def expect(where: str, is_right: bool, expected: str) -> None:
@@ -111,11 +79,6 @@ def check_hours(where: str, settings: Any) -> None:
         f"a time after shift_start_min ({settings.shift_start_min:g})",
     )
     expect(f"{where}: service_min ({settings.service_min:g})", settings.service_min >= 0, "at least 0")
-
-
-def write_hours(record: Any, settings: Any) -> None:
-    for name in ("open_min", "close_min", "shift_start_min", "shift_end_min", "service_min"):
-        record[name] = getattr(settings, name)
 
 
 def num_ticks(open_min: float, close_min: float, tick_min: float) -> int:

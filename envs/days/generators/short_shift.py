@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from envs.days.generators import kinds
 from envs.days.generators.record import (
-    SHORT_SHIFT,
     check_hours,
     expect,
     expect_length,
     expect_range,
     expect_share,
     num_ticks,
-    write_hours,
 )
 from envs.world.compiled import jit
 from envs.world.draws import uniform, uniform_int
@@ -73,23 +70,6 @@ class ShortShift:
         """The largest number of bookings that a day can have."""
         return self.num_initial[1] + (num_ticks(self.open_min, self.close_min, tick_min) - 1) * self.num_more[1]
 
-    def write(self, record: Any) -> None:
-        """Write these settings into one GENERATOR record."""
-        record["kind"] = SHORT_SHIFT
-        write_hours(record, self)
-        record["half_side_deg"] = self.half_side_deg
-        record["initial_low"], record["initial_high"] = self.num_initial
-        record["more_low"], record["more_high"] = self.num_more
-        record["arrival_probability"] = self.arrival_probability
-        record["num_periods"] = len(self.arrival_periods)
-        for i, period in enumerate(self.arrival_periods):
-            record["period_start_min"][i] = period.start_min
-            record["period_end_min"][i] = period.end_min
-            record["period_probability"][i] = period.probability
-        record["urgent_priority"] = self.urgent_priority
-        record["urgent_window_low"], record["urgent_window_high"] = self.urgent_window_min
-        record["window_low"], record["window_high"] = self.window_min
-
 
 @jit
 def write_short_shift(settings, day_number, bookings_row):
@@ -97,15 +77,15 @@ def write_short_shift(settings, day_number, bookings_row):
     for tick in range(math.ceil((settings.close_min - settings.open_min) / settings.tick_min)):
         now_min = settings.open_min + tick * settings.tick_min
         if tick == 0:
-            num_new = uniform_int(day_number, kinds.INITIAL, 0, 0, settings.initial_low, settings.initial_high)
+            num_new = uniform_int(day_number, kinds.INITIAL, 0, 0, settings.num_initial[0], settings.num_initial[1])
         else:
             probability = settings.arrival_probability
-            for i in range(settings.num_periods):
-                if settings.period_start_min[i] <= now_min < settings.period_end_min[i]:
-                    probability = settings.period_probability[i]
+            for i in range(settings.num_arrival_periods):
+                if settings.arrival_periods_start_min[i] <= now_min < settings.arrival_periods_end_min[i]:
+                    probability = settings.arrival_periods_probability[i]
             num_new = 0
             if uniform(day_number, kinds.ARRIVES, tick, 0) < probability:
-                num_new = uniform_int(day_number, kinds.MORE, tick, 0, settings.more_low, settings.more_high)
+                num_new = uniform_int(day_number, kinds.MORE, tick, 0, settings.num_more[0], settings.num_more[1])
         if num_bookings + num_new > bookings_row.shape[0]:
             raise ValueError("the generated day has more bookings than the array has rows; see max_bookings_of_day")
         for k in range(num_bookings, num_bookings + num_new):
@@ -119,9 +99,9 @@ def _write_short_shift_booking(settings, day_number, k, now_min, booking):
     side = 2.0 * settings.half_side_deg
     booking.key = np.uint64(k)
     booking.priority = uniform_int(day_number, kinds.PRIORITY, k, 0, 1, 5)
-    low, high = settings.window_low, settings.window_high
+    low, high = settings.window_min[0], settings.window_min[1]
     if booking.priority >= settings.urgent_priority:
-        low, high = settings.urgent_window_low, settings.urgent_window_high
+        low, high = settings.urgent_window_min[0], settings.urgent_window_min[1]
     booking.release_min = now_min
     booking.earliest_pickup_min = now_min
     booking.latest_pickup_min = now_min + uniform_int(day_number, kinds.WINDOW, k, 0, low, high)
