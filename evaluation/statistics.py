@@ -123,17 +123,10 @@ def _draw_counts(rng: np.random.Generator, size: int, number: int) -> FloatArray
 
 
 def paired_difference(
-    values: npt.ArrayLike,
-    reference: npt.ArrayLike,
-    clusters: Sequence[Hashable] | None = None,
-    *,
-    seed: int = 0,
-    num_resamples: int = NUM_RESAMPLES,
-    confidence: float = CONFIDENCE,
+    values: npt.ArrayLike, reference: npt.ArrayLike, clusters: Sequence[Hashable] | None = None
 ) -> Interval:
-    """Mean of ``values - reference`` (rows of the same days in the same order) with its bootstrap interval."""
-    difference = np.asarray(values, np.float64) - np.asarray(reference, np.float64)
-    return bootstrap_mean(difference, clusters, seed=seed, num_resamples=num_resamples, confidence=confidence)
+    """`bootstrap_mean` of ``values - reference``, rows of the same days in the same order."""
+    return bootstrap_mean(np.asarray(values, np.float64) - np.asarray(reference, np.float64), clusters)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

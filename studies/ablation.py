@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from studies.jobs import ROOT, Job, latest_run, run_all, train_job
+from studies.jobs import ROOT, Job, add_training_options, latest_run, run_all, train_job
 from studies.paired import DayResults
-from studies.results import Column, Result, add_publish, cell_of, hand_over, numbered_days, short, today
+from studies.results import Column, Result, add_publish, cell_of, hand_over, measured, numbered_days
 
 SEEDS = (1, 2, 3)
 NUM_REPORT_DAYS = 500
@@ -136,12 +136,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = [variant.name for variant in VARIANTS]
     parser.add_argument("--variants", nargs="+", default=names, choices=names, metavar="NAME", help=f"default: {names}")
-    parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS), help="training seeds; default: 1 2 3")
-    parser.add_argument("--jobs", type=int, help="runs side by side; default: one per core")
+    add_training_options(parser, "ablation", SEEDS)
     parser.add_argument("-n", "--n-timesteps", type=int, help="decisions of a run; default: as the YAML says")
     parser.add_argument("--episodes", type=int, default=NUM_REPORT_DAYS, help="report days; default: 500")
-    parser.add_argument("--folder", type=Path, default=Path("logs/ablation"), help="default: logs/ablation")
-    parser.add_argument("--output", type=Path, default=Path("results/ablation"), help="default: results/ablation")
     add_publish(parser)
     args = parser.parse_args(argv)
 
@@ -218,9 +215,7 @@ def result(variants: Sequence[Variant], folders: dict[str, list[Path]], days: Da
         tuple(rows),
         days=numbered_days(days.about["days"]),
         seeds=f"{max(len(of) for of in folders.values())} training seeds, last models",
-        interval="95 %, bootstrap over days and training seeds, paired by day",
-        date=today(),
-        commit=short(days.about.get("commit")),
+        **measured(days.about.get("commit")),
         commands=("python -m studies.ablation",),
         notes=(f"best rule: {rule}, {days.mean([rule]):.0f}", CLOCK_NOTE),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -12,6 +13,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 DONE_SUFFIX = ".done"
+
+
+def add_training_options(parser: argparse.ArgumentParser, name: str, seeds: Sequence[int]) -> None:
+    """What every study that trains asks: ``--seeds``, ``--jobs``, ``--folder`` of the runs, ``--output``."""
+    shown = " ".join(map(str, seeds))
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(seeds), help=f"training seeds; default: {shown}")
+    parser.add_argument("--jobs", type=int, help="runs side by side; default: one per core")
+    for option, folder in (("--folder", Path("logs", name)), ("--output", Path("results", name))):
+        parser.add_argument(option, type=Path, default=folder, help=f"default: {folder}")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 
 from studies.jobs import ROOT, latest_run
-from studies.results import Column, Result, add_publish, current_commit, hand_over, interval, today
+from studies.results import Column, Result, add_publish, current_commit, hand_over, interval, measured
 
 SEEDS = (1, 2, 3, 4, 5)
 NUM_REPORT_DAYS = 500
@@ -117,9 +117,7 @@ def result(found: Sequence[Minute]) -> Result:
         ),
         days=f"{NUM_REPORT_DAYS} report days",
         seeds=f"{len(SEEDS)} training seeds, 24 000 decisions each, last models",
-        interval="95 %, bootstrap over days and training seeds, paired by day",
-        date=today(),
-        commit=current_commit(),
+        **measured(current_commit()),
         commands=("python -m studies.minute",),
     )
 

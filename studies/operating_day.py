@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from studies.jobs import ROOT, latest_run, run_all, train_job
 from studies.paired import agents_of
-from studies.results import Column, Result, add_publish, difference_in, hand_over, short, today
+from studies.results import Column, Result, add_publish, difference_in, hand_over, measured
 
 SEEDS = (1, 2, 3, 4, 5)
 TRAIN = ("--reward", "v3", "--env", "DispatchDay-v0", "--eval-freq", "100000", "--no-save-replay-buffer")
@@ -129,9 +129,7 @@ def result(folder: Path, agent: str, sizes: Sequence[Size] = SIZES) -> Result:
         tuple(rows),
         days=f"{' / '.join(str(size.days) for size in sizes)} report days by size, load {LOAD:g}",
         seeds=f"{len(SEEDS)} training seeds, last models",
-        interval="95 %, bootstrap over days and training seeds, paired by day",
-        date=today(),
-        commit=short(commit),
+        **measured(commit),
         commands=(f"python -m studies.operating_day --agent {agent}",),
     )
 

@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 
 from studies.jobs import ROOT, Job, latest_run, run_all, train_job
-from studies.results import Column, Result, add_publish, difference_in, hand_over, short, today
+from studies.results import Column, Result, add_publish, difference_in, hand_over, measured
 
 SEEDS = (1, 2, 3, 4, 5)
 FLEETS = (8, 10, 14)
@@ -170,9 +170,7 @@ def result(folder: Path, improvement: str, max_lateness_min: float = 0.0) -> Res
         tuple(rows),
         days=f"{len(fleets[0]['days'])} days: service days {REPORT_DAYS} x {len(REPORT_DRAWS)} announcement draws",
         seeds=f"{len(SEEDS)} training seeds, last models",
-        interval="95 %, bootstrap over service days and training seeds, paired by day",
-        date=today(),
-        commit=short(fleets[0].get("commit")),
+        **measured(fleets[0].get("commit"), "service days"),
         commands=(f"python -m studies.real_days trips.csv{options}",),
     )
 

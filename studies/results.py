@@ -305,11 +305,15 @@ def of_evaluation(
         tuple({key: value for key, value in row.items() if key in shown} for row in rows),
         days=days_of(about),
         seeds=seeds_of(about),
-        interval="95 %, bootstrap over days and training seeds, paired by day",
         commands=(f"python {_OUTPUT.sub('', about['command'])}",),
-        date=today(),
-        commit=short(about.get("commit")),
+        **measured(about.get("commit")),
     )
+
+
+def measured(commit: str | None, units: str = "days") -> dict[str, Any]:
+    """What a `Result` says of a measurement made today: over ``units`` and training seeds, at ``commit``."""
+    interval = f"95 %, bootstrap over {units} and training seeds, paired by day"
+    return {"interval": interval, "date": today(), "commit": short(commit)}
 
 
 def today() -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studies.curves import CurvesError, draw
-from studies.jobs import ROOT, Job, is_done, latest_run, run_all, train_job
+from studies.jobs import ROOT, Job, add_training_options, is_done, latest_run, run_all, train_job
 from studies.results import Result, add_publish, hand_over, of_evaluation
 
 SEEDS = (1, 2, 3, 4, 5)
@@ -59,10 +59,7 @@ def main(argv: list[str] | None = None) -> int:
     names = [problem.name for problem in PROBLEMS]
     parser.add_argument("--problems", nargs="+", default=["v2", "v1"], choices=names, help="default: v2 v1")
     parser.add_argument("--agents", nargs="+", default=list(AGENTS), choices=list(AGENTS), help="default: all")
-    parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS), help="training seeds; default: 1 to 5")
-    parser.add_argument("--jobs", type=int, help="runs side by side; default: one per core")
-    parser.add_argument("--folder", type=Path, default=Path("logs/short-shift"), help="default: logs/short-shift")
-    parser.add_argument("--output", type=Path, default=Path("results/short-shift"), help="default: results/short-shift")
+    add_training_options(parser, "short-shift", SEEDS)
     add_publish(parser)
     args = parser.parse_args(argv)
 

@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from studies.curves import CurvesError, draw
-from studies.jobs import ROOT, Job, latest_run, run_all, train_job
+from studies.jobs import ROOT, Job, add_training_options, latest_run, run_all, train_job
 from studies.paired import DayResults
-from studies.results import Column, Result, add_publish, cell_of, hand_over, numbered_days, short, today
+from studies.results import Column, Result, add_publish, cell_of, hand_over, measured, numbered_days
 
 SEEDS = (1, 2)
 NUM_TIMESTEPS = 4_000_000  # 5 x the 800 000 decisions of hyperparams/v2/branching_dqn.yml
@@ -29,12 +29,9 @@ BEST, LAST = "best", "last"
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS), help="training seeds; default: 1 2")
-    parser.add_argument("--jobs", type=int, help="runs side by side; default: one per core")
+    add_training_options(parser, "stability", SEEDS)
     parser.add_argument("-n", "--n-timesteps", type=int, default=NUM_TIMESTEPS, help="decisions; default: 4000000")
     parser.add_argument("--episodes", type=int, default=NUM_REPORT_DAYS, help="report days; default: 500")
-    parser.add_argument("--folder", type=Path, default=Path("logs/stability"), help="default: logs/stability")
-    parser.add_argument("--output", type=Path, default=Path("results/stability"), help="default: results/stability")
     add_publish(parser)
     args = parser.parse_args(argv)
 
@@ -131,9 +128,7 @@ def result(models: dict[int, dict[str, Path]], days: DayResults) -> Result:
         tuple(rows),
         days=numbered_days(days.about["days"]),
         seeds=f"{len(names)} training seeds",
-        interval="95 %, bootstrap over days and training seeds, paired by day",
-        date=today(),
-        commit=short(days.about.get("commit")),
+        **measured(days.about.get("commit")),
         commands=("python -m studies.stability",),
         notes=(f"best rule: {rule}, {days.mean([rule]):.0f}",),
     )
