@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import torch as th
 from stable_baselines3.common.noise import ActionNoise
-from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
+from stable_baselines3.common.type_aliases import GymEnv
 
 from agents.branching import NO_LEADER, Branching, BranchSettings, difference_loss
 from agents.imitation import Imitation, TeacherSettings, imitation_loss
@@ -213,17 +213,6 @@ class BranchingDQN(MaskableDQN):
             None if teacher is None else teacher.rule,
             **self._buffer_kwargs(),
         )
-
-    def learn(
-        self: Self,
-        total_timesteps: int,
-        callback: MaybeCallback = None,
-        log_interval: int = 4,
-        tb_log_name: str = "BranchingDQN",
-        reset_num_timesteps: bool = True,
-        progress_bar: bool = False,
-    ) -> Self:
-        return super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
 
     # --- going on after an interruption -------------------------------------------------------------------------
     def memory(self) -> dict[str, Any]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from agents.fast import Advantages, FastPairNetwork
+from agents.greedy import GreedyPolicy
 from agents.maskable_dqn import MaskableDQN
-from agents.masking import MASK_KEY, as_booleans, with_mask
+from agents.masking import MASK_KEY, as_booleans
 
 
-class EnsemblePolicy:
+class EnsemblePolicy(GreedyPolicy):
     """
     Choose by the mean of the Q-values of several models.
 
@@ -45,22 +45,8 @@ class EnsemblePolicy:
         values = [model.q_values(observation) for model in self.models]
         return np.stack(values).mean(axis=0, dtype=np.float64)
 
-    def predict(
-        self,
-        observation: dict[str, np.ndarray],
-        state: Any = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = True,
-        action_masks: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, Any]:
-        """As a model's ``predict``; ``action_masks`` takes the place of the observation's mask."""
-        observation = with_mask(observation, action_masks)
-        if np.ndim(observation[MASK_KEY]) == 1:
-            return self._choose({key: np.asarray(value)[None] for key, value in observation.items()})[0], state
-        return self._choose(observation), state
-
-    def _choose(self, observation: dict[str, np.ndarray]) -> np.ndarray:
-        """Actions for a batch; where very many pairs are feasible, the likely ones are scored only, as by one model."""
+    def choose(self, observation: dict[str, np.ndarray]) -> np.ndarray:
+        """Where very many pairs are feasible, the likely ones are scored only, as by one model."""
         first = self.models[0]
         seen = first.as_seen(observation)
         mask = as_booleans(seen[MASK_KEY])

@@ -12,13 +12,14 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from agents.candidates import Candidates
 from agents.fast import FastPairNetwork
-from agents.masking import MASK_KEY, as_booleans, mask_within, with_mask
+from agents.greedy import GreedyPolicy
+from agents.masking import MASK_KEY, as_booleans, mask_within
 
 if TYPE_CHECKING:
     from agents.maskable_dqn import MaskableDQN
@@ -29,7 +30,7 @@ KEPT = ("pair_reward_scale", "use_pair_reward")
 FOLDER = Path("logs/exported")  # never among the models of the project
 
 
-class ExportedPolicy:
+class ExportedPolicy(GreedyPolicy):
     """
     Chooses as the model did that was exported, up to the rounding of single precision; answers ``predict`` as it does.
 
@@ -50,29 +51,10 @@ class ExportedPolicy:
     def candidates(self, candidates: Candidates | None) -> None:
         self.network.candidates = candidates
 
-    def predict(
-        self,
-        observation: dict[str, np.ndarray],
-        state: Any = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = True,
-        action_masks: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, Any]:
-        """
-        The greedy actions; ``action_masks`` takes the place of the observation's mask.
-
-        Raises
-        ------
-        ValueError
-            When asked to explore.
-        """
-        if not deterministic:
-            raise ValueError("an exported model knows the greedy choice only. Pass deterministic=True.")
-        observation = mask_within(with_mask(observation, action_masks), self.horizon_min)
-        if np.ndim(observation[MASK_KEY]) == 1:
-            return np.int64(self._action(observation)), state  # type: ignore[return-value]
+    def choose(self, observation: dict[str, np.ndarray]) -> np.ndarray:
+        observation = mask_within(observation, self.horizon_min)
         rows = range(len(observation[MASK_KEY]))
-        return np.array([self._action({key: observation[key][b] for key in observation}) for b in rows]), state
+        return np.array([self._action({key: observation[key][b] for key in observation}) for b in rows])
 
     def _action(self, obs: dict[str, np.ndarray]) -> int:
         # Where nothing but waiting is feasible there is nothing to score.

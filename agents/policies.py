@@ -22,13 +22,24 @@ class MaskedPolicy(DQNPolicy):
     A DQN policy whose networks answer infeasible actions with the most negative float.
 
     ``averaged`` adds a third network, ``q_net_average``, that `MaskableDQN` keeps as the running average of the online
-    weights; it then answers ``predict`` and is saved with the rest.
+    weights; it then answers ``predict`` and is saved with the rest. Adam is fused by default, which halves the cost of
+    its step on a CPU.
     """
 
     candidates: Candidates | None = None  # which pairs are scored in a greedy choice; None: all
 
-    def __init__(self, *args: Any, averaged: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        averaged: bool = False,
+        optimizer_class: type[th.optim.Optimizer] = th.optim.Adam,
+        optimizer_kwargs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
         self.averaged = averaged
+        if optimizer_kwargs is None and optimizer_class is th.optim.Adam:
+            optimizer_kwargs = {"fused": True}
+        kwargs |= {"optimizer_class": optimizer_class, "optimizer_kwargs": optimizer_kwargs}
         super().__init__(*args, **kwargs)
 
     def _build(self, lr_schedule: Schedule) -> None:
@@ -54,9 +65,8 @@ class PairPolicy(MaskedPolicy):
     """
     The pair network as an SB3 policy (through ``make_q_net``).
 
-    Takes the arguments of `agents.pair_network.PairQNetwork` and SB3's optimizer arguments; Adam is fused by default,
-    which halves the cost of its step on a CPU. SB3's ``net_arch``, ``activation_fn`` and features extractor mean
-    nothing here and are refused.
+    Takes the arguments of ``network_class`` (`agents.pair_network.PairQNetwork`) as ``network``, and SB3's optimizer
+    arguments. SB3's ``net_arch``, ``activation_fn`` and features extractor mean nothing here and are refused.
 
     Greedy choices among very many feasible pairs score the likely ones only, without PyTorch: ``candidates`` says from
     where on and which (`agents.candidates.Candidates`). It is no part of the model and not saved; set it on the policy,
@@ -64,6 +74,7 @@ class PairPolicy(MaskedPolicy):
     """
 
     wants_packed = True
+    network_class = PairQNetwork
     candidates = Candidates()
 
     def __init__(
@@ -71,26 +82,12 @@ class PairPolicy(MaskedPolicy):
         observation_space: spaces.Dict,
         action_space: spaces.Discrete,
         lr_schedule: Schedule,
-        width: int = 64,
-        mixing_layers: int = 1,
-        use_pair_reward: bool = True,
-        pair_reward_scale: float = 1.0,
-        dueling: bool = False,
-        pair_mixing: bool = False,
         averaged: bool = False,
         optimizer_class: type[th.optim.Optimizer] = th.optim.Adam,
         optimizer_kwargs: dict[str, Any] | None = None,
+        **network: Any,
     ) -> None:
-        self.pair_args = {
-            "width": width,
-            "mixing_layers": mixing_layers,
-            "use_pair_reward": use_pair_reward,
-            "pair_reward_scale": pair_reward_scale,
-            "dueling": dueling,
-            "pair_mixing": pair_mixing,
-        }
-        if optimizer_kwargs is None and optimizer_class is th.optim.Adam:
-            optimizer_kwargs = {"fused": True}
+        self.network = network
         super().__init__(
             observation_space,
             action_space,
@@ -102,14 +99,14 @@ class PairPolicy(MaskedPolicy):
         )
 
     def make_q_net(self) -> PairQNetwork:  # type: ignore[override]
-        return PairQNetwork(self.observation_space, self.action_space, **self.pair_args).to(self.device)  # type: ignore[arg-type]
+        return self.network_class(self.observation_space, self.action_space, **self.network).to(self.device)  # type: ignore[arg-type]
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         data = super()._get_constructor_parameters()
         for name in ("net_arch", "activation_fn", "features_extractor_class", "features_extractor_kwargs"):
             data.pop(name)
         data.pop("normalize_images")
-        return {**data, **self.pair_args}
+        return {**data, **self.network}
 
 
 class FlatExtractor(BaseFeaturesExtractor):
@@ -170,35 +167,15 @@ class MaskableMlpPolicy(MaskedPolicy):
 
     def __init__(
         self,
-        observation_space: spaces.Dict,
-        action_space: spaces.Discrete,
-        lr_schedule: Schedule,
+        *args: Any,
         net_arch: list[int] | None = None,
-        activation_fn: type[nn.Module] = nn.ReLU,
         features_extractor_class: type[BaseFeaturesExtractor] = FlatExtractor,
-        features_extractor_kwargs: dict[str, Any] | None = None,
-        normalize_images: bool = True,
-        optimizer_class: type[th.optim.Optimizer] = th.optim.Adam,
-        optimizer_kwargs: dict[str, Any] | None = None,
         dueling: bool = False,
-        averaged: bool = False,
+        **kwargs: Any,
     ) -> None:
         self.dueling = dueling
-        if optimizer_kwargs is None and optimizer_class is th.optim.Adam:
-            optimizer_kwargs = {"fused": True}
-        super().__init__(
-            observation_space,
-            action_space,
-            lr_schedule,
-            [1024, 256, 256] if net_arch is None else net_arch,
-            activation_fn,
-            features_extractor_class,
-            features_extractor_kwargs,
-            normalize_images,
-            optimizer_class,
-            optimizer_kwargs,
-            averaged=averaged,
-        )
+        net_arch = [1024, 256, 256] if net_arch is None else net_arch
+        super().__init__(*args, net_arch=net_arch, features_extractor_class=features_extractor_class, **kwargs)
 
     def make_q_net(self) -> MaskedMlpQNetwork:
         net_args = self._update_features_extractor(self.net_args, features_extractor=None)

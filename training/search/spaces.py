@@ -267,7 +267,8 @@ def _constructor_default(algo: str, block: Mapping[str, Any], path: str) -> Any:
         owner = owner.policy_aliases.get(str(block.get("policy", "")).rpartition(".")[2])
     if owner is None:
         return None
-    for cls in owner.__mro__:  # what a constructor forwards as **kwargs is its base's
+    # What a constructor forwards as **kwargs is its base's or, of a policy, its network's.
+    for cls in (*owner.__mro__, *getattr(owner, "network_class", object).__mro__):
         parameter = inspect.signature(cls.__init__).parameters.get(key)
         if parameter is not None:
             default = parameter.default
