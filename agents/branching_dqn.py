@@ -31,19 +31,20 @@ class BranchingDQN(MaskableDQN):
        Q-learning is over then; its averaged weights go on learning, and stand still in the target network, which says
        what the state at the end of a branch is worth.
 
-    ``BranchingDQN("PairPolicy", env)`` with its defaults is the agent of the README's table, on the native batch of 64
-    short shifts and trained for 800 000 decisions.
+    ``BranchingDQN("PairPolicy", env)`` with its defaults is the agent of the tables in ``docs/results``, on the
+    native batch of 64 short shifts and trained for 800 000 decisions.
 
     Goals: choices of one state judged by what they lead to on one and the same day, so that chance cancels; starting
     as a tuned rule. Not goals: environments that can't be copied (it needs `envs.vec_env.DispatchVecEnv`; elsewhere use
     `MaskableDQN`); learning V from branches (only differences are learned).
 
-    Deviations from the papers
-        - rollout policy iteration (Bertsekas, Tsitsiklis and Wu 1997; Lagoudakis and Parr 2003) plays to the end and
-          learns which action was best; here branches are cut off after ``horizon_ticks`` and the differences are
-          learned, by a Huber loss;
-        - the "vine" of Schulman et al. (2015) estimates advantages for a policy gradient; here they are regressed;
-        - DAgger (Ross et al. 2011) mixes teacher and pupil by chance; here every second day is the teacher's.
+    **Deviations from the papers**
+
+    - rollout policy iteration (Bertsekas, Tsitsiklis and Wu 1997; Lagoudakis and Parr 2003) plays to the end and
+      learns which action was best; here branches are cut off after ``horizon_ticks`` and the differences are
+      learned, by a Huber loss;
+    - the "vine" of Schulman et al. (2015) estimates advantages for a policy gradient; here they are regressed;
+    - DAgger (Ross et al. 2011) mixes teacher and pupil by chance; here every second day is the teacher's.
 
     Logged beside the keys of `MaskableDQN`: ``imitation/loss`` (temperature x cross-entropy), ``imitation/states``
     (asked so far); ``branching/loss`` (Huber loss of the differences, reward / ``reward_scale``), ``branching/states``

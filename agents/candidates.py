@@ -32,7 +32,7 @@ class Candidates:
     Attributes
     ----------
     above
-        Feasible pairs of one observation. The default is beyond the fleets of the README's tables: 20 x 60 is 1200.
+        Feasible pairs of one observation. The default is beyond 20 drivers x 60 bookings, which have 1200 at the most.
     per_booking
         Drivers kept by each of the two measures.
     """

@@ -67,7 +67,7 @@ class MaskableDQN(DQN):
     exploration, in the greedy choice and in the bootstrapped target.
 
     **Target** of a return over k steps (van Hasselt et al. 2016, "Deep Reinforcement Learning with Double
-    Q-learning")::
+    Q-learning"):
 
         y = sum of discounted rewards / reward_scale + product of discounts * Q_target(s', argmax_a' Q_online(s', a'))
 
@@ -77,31 +77,38 @@ class MaskableDQN(DQN):
 
     ``MaskableDQN("PairPolicy", env)`` with its defaults is Q-learning as in the ablation ("Q-learning alone"), on the
     native batch of 64 short shifts (``envs.vec_env.DispatchVecEnv``): two updates of 256 per vectorized step. The agent
-    of the README's table is `BranchingDQN`.
+    of the tables in ``docs/results`` is `BranchingDQN`.
 
-    Options, each where it belongs
-        - prioritized replay: ``replay_buffer_class=PrioritizedClockReplayBuffer`` (`agents.replay`), its exponents in
-          ``replay_buffer_kwargs``;
-        - dueling, width, mixing of the networks: ``policy_kwargs`` (`agents.policies`);
-        - minutes of a tick, share of feasible pairs: ``replay_buffer_kwargs`` (``tick_min``, ``pair_fill``);
-        - exploration by finished episodes: ``training.callbacks.EpsilonDecayPerEpisode``.
-    Deviations from SB3's DQN
-        - exploration is drawn for each environment, not once per vectorized step;
-        - the warm-up is uniform over the *feasible* actions;
-        - with ``tau < 1`` the target network moves after every gradient step; with ``tau = 1`` it is copied every
-          ``target_update_interval`` transitions, as in SB3;
-        - the replay buffer is ours, so ``n_steps``, ``optimize_memory_usage`` and ``VecNormalize`` are not offered
-          (``n_ticks`` and ``reward_scale`` take their place).
-    Deviations from the papers
-        - Huber loss instead of clipped or squared errors (as SB3); Adam instead of RMSProp;
-        - n-step returns aren't corrected for the exploring actions within them;
-        - a running average of the weights answers ``predict`` (Polyak and Juditsky 1992), where ``averaging`` says so.
+    **Options, each where it belongs**
+
+    - prioritized replay: ``replay_buffer_class=PrioritizedClockReplayBuffer`` (`agents.replay`), its exponents in
+      ``replay_buffer_kwargs``;
+    - dueling, width, mixing of the networks: ``policy_kwargs`` (`agents.policies`);
+    - minutes of a tick, share of feasible pairs: ``replay_buffer_kwargs`` (``tick_min``, ``pair_fill``);
+    - exploration by finished episodes: ``training.callbacks.EpsilonDecayPerEpisode``.
+
+    **Deviations from SB3's DQN**
+
+    - exploration is drawn for each environment, not once per vectorized step;
+    - the warm-up is uniform over the *feasible* actions;
+    - with ``tau < 1`` the target network moves after every gradient step; with ``tau = 1`` it is copied every
+      ``target_update_interval`` transitions, as in SB3;
+    - the replay buffer is ours, so ``n_steps``, ``optimize_memory_usage`` and ``VecNormalize`` are not offered
+      (``n_ticks`` and ``reward_scale`` take their place).
+
+    **Deviations from the papers**
+
+    - Huber loss instead of clipped or squared errors (as SB3); Adam instead of RMSProp;
+    - n-step returns aren't corrected for the exploring actions within them;
+    - a running average of the weights answers ``predict`` (Polyak and Juditsky 1992), where ``averaging`` says so.
 
     Logged beside SB3's keys: ``train/loss`` (weighted Huber loss), ``train/q_values`` (mean Q(s, a) of the batch),
     ``train/target_q_values`` (mean target), ``train/td_error`` (mean absolute), all in units of reward /
     ``reward_scale``; ``train/replay_beta`` with prioritized replay; ``rollout/exploration_rate``.
 
-    Parameters (those that SB3's DQN doesn't have, or reads differently)
+    Below are the parameters that SB3's DQN doesn't have, or reads differently.
+
+    Parameters
     ----------
     policy
         ``"PairPolicy"``, ``"MaskableMlpPolicy"`` (= ``"MultiInputPolicy"``), or a `agents.policies.MaskedPolicy`.

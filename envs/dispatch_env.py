@@ -21,15 +21,15 @@ class DispatchEnv(gym.Env[Any, Any]):
     """
     Who takes which booking, and when to wait.
 
-    Action
-        ``Discrete(N * M + 1)``: 0 waits, else driver = (a - 1) // M, booking slot = (a - 1) % M. An infeasible action
-        is counted and acts as wait.
-    Observation
-        Dict of float32 features in [-1, 1] and the ``action_mask``; see ``envs.observation``.
-    Reward
-        0. What a decision is worth is said by a wrapper: ``reward.RewardV1(env)``, ``RewardV2``, ``RewardV3``.
-    End
-        At closing time ``terminated`` is true; the day is then driven to its end. Never truncated.
+    - **Action.** ``Discrete(N * M + 1)``: 0 waits, else driver = (a - 1) // M, booking slot = (a - 1) % M. An
+      infeasible action is counted and acts as wait.
+    - **Observation.** Dict of float32 features in [-1, 1] and the ``action_mask``; see ``envs.observation``.
+    - **Reward.** 0. What a decision is worth is said by a wrapper: ``reward.RewardV1(env)``, ``RewardV2``,
+      ``RewardV3``.
+    - **End.** At closing time ``terminated`` is true; the day is then driven to its end. Never truncated.
+    - **Start.** ``reset(options={"day": n})`` plays generated day n; a Day instead of n plays that day.
+      ``reset(seed=s)`` restarts the stream of days.
+    - **Info.** ``day`` and, after a step, ``elapsed_min``; at the end of a day also ``kpis``.
 
     Parameters
     ----------
@@ -43,10 +43,6 @@ class DispatchEnv(gym.Env[Any, Any]):
         ``"human"`` prints a text view after every step, ``"ansi"`` returns it from ``render``, ``"rgb_array"`` a map.
     **overrides
         Any other setting of the scenario, by name: ``load=2.0``, ``plan_improvement=False``, ...
-
-    ``reset(options={"day": n})`` plays generated day n; a Day instead of n plays that day.
-    ``reset(seed=s)`` restarts the stream of days. ``info`` holds ``day`` and, after a step, ``elapsed_min``; at the
-    end of a day also ``kpis``.
     """
 
     metadata = {"render_modes": ["human", "ansi", "rgb_array"], "render_fps": 4}  # noqa: RUF012 - Gymnasium's own convention

@@ -87,7 +87,8 @@ def build_parser() -> argparse.ArgumentParser:
     out.add_argument(
         "--output",
         metavar="DIR",
-        help="for the files (default: the run folder of a model of yours, else logs/evaluation_1, _2, ...)",
+        help="for the files (default: the run folder of a model of yours, evaluation_2, _3, ... in it when it has "
+        "some, else logs/evaluation_1, _2, ...)",
     )
     out.add_argument(
         "--hindsight",

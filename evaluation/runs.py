@@ -129,14 +129,17 @@ def find_runs(given: Sequence[str], checkpoints: Sequence[str], algo: str | None
 
 def folder_for_results(runs: Sequence[Run], logs: Path = Path("logs")) -> Path:
     """
-    The run folder of the first model of one's own, else ``logs/evaluation_1``, or the first number that is free.
+    The run folder of the first model of one's own, else ``logs/evaluation_1``; ``evaluation_2``, ``_3``, ... there,
+    when that has an evaluation already.
 
     Shipped models are part of the project: nothing is written among them.
     """
-    for run in runs:
-        if run.folder is not None and TRAINED_AGENTS not in run.folder.resolve().parents:
-            return run.folder
-    return next(folder for number in count(1) if not (folder := logs / f"evaluation_{number}").exists())
+    own = [run.folder for run in runs if run.folder is not None]
+    own = [folder for folder in own if TRAINED_AGENTS not in folder.resolve().parents]
+    if own and not (own[0] / "evaluation.json").exists():
+        return own[0]
+    where, first = (own[0], 2) if own else (logs, 1)
+    return next(folder for number in count(first) if not (folder := where / f"evaluation_{number}").exists())
 
 
 def _settings_file(folder: Path) -> Path | None:

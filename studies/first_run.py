@@ -8,7 +8,6 @@ it play 100 days that nobody has seen beside all rules and the originators' stoc
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -57,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
     report = folder / "report"
     models = [os.path.relpath(trained, ROOT), STOCK_DQN]
     run([*EVALUATE, "--episodes", str(args.episodes), "--output", str(report), "--model", *models])
-    print("\n" + conclusion(json.loads((ROOT / report / "evaluation.json").read_text()), report))
+    print("\n" + what_next(report))
     return 0
 
 
@@ -78,12 +77,11 @@ def start(arguments: list[str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, *arguments], cwd=ROOT, stdout=quiet, stderr=quiet)
 
 
-def conclusion(evaluation: dict, report: Path) -> str:
-    """The verdict, what to open and what to try next."""
+def what_next(report: Path) -> str:
+    """What to open and what to try next; the evaluation above ends with its verdict."""
     python = os.path.relpath(sys.executable, ROOT)
     python = sys.executable if python.startswith("..") else python
-    return f"""{evaluation["verdict"]}
-(Stock DQN is Stable-Baselines3's DQN with the originators' published settings, trained once and shipped: {STOCK_DQN}.)
+    return f"""Stock DQN is Stable-Baselines3's DQN with the originators' published settings, trained once: {STOCK_DQN}.
 
 Open {report / "evaluation.html"}
 

@@ -186,6 +186,13 @@ def test_nothing_is_overwritten_without_a_folder(tmp_path, monkeypatch, capsys):
         assert capsys.readouterr().out.splitlines()[-1].startswith(f"Results: logs/evaluation_{number}/evaluation.json")
 
 
+def test_a_run_keeps_its_earlier_evaluations(tmp_path, capsys):
+    folder = make_run(tmp_path / "Dispatch-v0_1")
+    for place in (folder, folder / "evaluation_2", folder / "evaluation_3"):
+        assert main(["--model", str(folder), *QUICK]) == 0
+        assert capsys.readouterr().out.splitlines()[-1].startswith(f"Results: {place}/evaluation.json")
+
+
 def test_help_imports_nothing_heavy():
     heavy = "{'torch', 'numba', 'numpy', 'gymnasium'}"
     code = f"import sys, evaluate; evaluate.build_parser(); print({heavy} & set(sys.modules))"

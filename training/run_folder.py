@@ -1,8 +1,6 @@
 """
 The folder of a run, laid out as rl-zoo3 does it: ``<log-folder>/<algo>/<env>_<n>/``.
 
-::
-
     0.monitor.csv ...  evaluations.npz  events.out.tfevents.*  training_metrics.json
     best_model.zip  <env>.zip  checkpoint/
     <env>/  config.yml  args.yml  command.txt  resolved.yml  [vecnormalize.pkl]

@@ -18,7 +18,7 @@ from envs.world.records import Leg
 from envs.world.travel import arrival
 
 DEFAULT_PRIORITY = 3  # the middle of 1..5
-DEFAULT_SERVICE_MIN = 5.0  # [min] dwell at each end, as of the paratransit agency in README "Data"
+DEFAULT_SERVICE_MIN = 5.0  # [min] dwell at each end, as of the paratransit agency in docs/environments/real-days.md
 # Fields that a record holds under the same name
 BOOKING_FLOATS = (
     "release_min",

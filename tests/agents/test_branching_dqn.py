@@ -1,4 +1,4 @@
-"""The defaults are the agent of the README's table, and models of before load."""
+"""The defaults are the agent of the tables in docs/results, and models of before load."""
 
 from __future__ import annotations
 
