@@ -10,8 +10,12 @@ true even when the budget ends before the last column is found.
 What makes it a bound on every policy: a driver leaves for a booking from its tick of release on, waits as long as he
 likes, and is late by no more than allowed; where there is one decision per tick, bookings that can only be assigned
 within few ticks compete for these. Left out, which can only raise the bound: limits on trips per plan, waiting that
-costs. The terms of the whole day count with the most that they
-can pay.
+costs. The terms of the whole day count with the most that they can pay.
+
+Nothing pays more for being later, so leaving at once is best, but where minutes of approach count and the speed changes
+by the hour: there, whoever waits for a faster hour drives for fewer minutes. Routes then branch by the time of leaving:
+every ``WAIT_STEP_MIN`` one that is free again as if it left at the beginning of that step and drives as little as
+anywhere within it. No real departure is better than its step's, however finely it is chosen.
 """
 
 from __future__ import annotations
@@ -22,10 +26,12 @@ from typing import Any
 import numpy as np
 
 from baselines.planning.hindsight import SIGN, Planner
-from baselines.planning.plan import Routes, lost_cost, trip_cost
+from baselines.planning.plan import Routes, lost_cost, trip_cost, waiting_saves
 from envs.world.borrowed import borrow
-from envs.world.compiled import jit
+from envs.world.compiled import inlined, jit
 from envs.world.plans import EPSILON_MIN, schedule_trip
+from envs.world.records import NEVER
+from envs.world.travel import HOUR_MIN, arrival, departure
 
 MAX_LABELS = 400_000  # of one pricing; beyond it the round's bound is void
 MAX_COLUMNS_A_ROUND = 60  # per kind of driver
@@ -33,6 +39,8 @@ COLUMNS_A_BOOKING = 8  # kept in the master
 MANY_BOOKINGS = 64  # from which on duals are first found without the master
 PATIENCE = 15  # rounds without a better bound before the steps are halved
 TOLERANCE = 1e-6
+WAIT_STEP_MIN = 2.5  # [min] between departures told apart where waiting makes the way shorter
+_LEAST_STEP_MIN = 1e-6  # [min] so that rounding at a full hour doesn't stop the clock
 _WORDS = 8  # 64 bookings each
 
 LABEL = np.dtype(
@@ -85,6 +93,7 @@ def price_routes(plan, limits, n, duals, labels, heads, at_booking):
     plan = borrow(plan)
     route, pace, num_drivers, size = plan.routes[n], plan.terms[0].pace, len(plan.routes), len(plan.trips)
     shift_end, free = route.shift_end_min + EPSILON_MIN, route.start_min
+    waits = waiting_saves(plan)
     heads[:] = -1
     at_booking[:] = -1
     origin = int(free)
@@ -110,50 +119,80 @@ def price_routes(plan, limits, n, duals, labels, heads, at_booking):
                 if trip.is_wheelchair and not route.can_wheelchair:
                     continue
                 place = n if parent.booking < 0 else num_drivers + parent.booking
-                start, work = max(parent.free_min, trip.ready_min), plan.legs[place, r]
-                depart, pickup, dropoff = schedule_trip(trip, route, plan.speeds, pace, start, work)
-                if pickup > limits[r] or dropoff > shift_end:
-                    continue
-                gain = trip.lost_cost - trip_cost(plan, n, r, place, depart, pickup, dropoff)
-                if count >= len(labels):
-                    return -1
-                new = labels[count]
-                new.booking, new.parent = r, current
-                new.free_min = dropoff
-                new.real_worth = parent.real_worth + gain
-                new.worth = parent.worth + gain - duals[r]
-                new.is_dominated = 0
-                new.closed[:] = parent.closed
-                new.closed[r >> 6] |= np.uint64(1) << np.uint64(r & 63)
-                _close(new, limits)
-                # Against the labels that end at the same booking.
-                dominated = False
-                before, other = -1, at_booking[r]
-                while other >= 0:
-                    following = labels[other].next_at_booking
-                    if _dominates(labels[other], new):
-                        dominated = True
+                leave, work = max(parent.free_min, trip.ready_min), plan.legs[place, r]
+                least = NEVER
+                while True:
+                    depart, pickup, dropoff = schedule_trip(trip, route, plan.speeds, pace, leave, work)
+                    if pickup > limits[r] or dropoff > shift_end:
                         break
-                    if _dominates(new, labels[other]):
-                        labels[other].is_dominated = 1
-                        if before < 0:
-                            at_booking[r] = following
-                        else:
-                            labels[before].next_at_booking = following
-                    else:
-                        before = other
-                    other = following
-                if dominated:
-                    continue
-                new.next_at_booking = at_booking[r]
-                at_booking[r] = count
-                bucket = max(minute, int(dropoff) - origin)
-                if bucket >= len(heads):
-                    return -1
-                new.next_in_bucket = heads[bucket]
-                heads[bucket] = count
-                count += 1
+                    cost = trip_cost(plan, n, r, place, depart, pickup, dropoff)
+                    if waits:
+                        leave, saved_min = _wait(plan.speeds, depart, pickup, work)
+                        cost -= plan.objective[0].deadhead_min * saved_min
+                    if cost < least - 1e-9:
+                        least = cost
+                        if count >= len(labels):
+                            return -1
+                        new = labels[count]
+                        gain = trip.lost_cost - cost
+                        new.booking, new.parent = r, current
+                        new.free_min = dropoff
+                        new.real_worth = parent.real_worth + gain
+                        new.worth = parent.worth + gain - duals[r]
+                        new.is_dominated = 0
+                        new.closed[:] = parent.closed
+                        new.closed[r >> 6] |= np.uint64(1) << np.uint64(r & 63)
+                        _close(new, limits)
+                        if _enters(labels, count, at_booking):
+                            bucket = max(minute, int(dropoff) - origin)
+                            if bucket >= len(heads):
+                                return -1
+                            new.next_in_bucket = heads[bucket]
+                            heads[bucket] = count
+                            count += 1
+                    if not waits:
+                        break
     return count
+
+
+@jit
+def _enters(labels, new, at_booking):
+    """Put label ``new`` among those that end at the same booking, unless one of them dominates it."""
+    r = labels[new].booking
+    before, other = -1, at_booking[r]
+    while other >= 0:
+        following = labels[other].next_at_booking
+        if _dominates(labels[other], labels[new]):
+            return False
+        if _dominates(labels[new], labels[other]):
+            labels[other].is_dominated = 1
+            if before < 0:
+                at_booking[r] = following
+            else:
+                labels[before].next_at_booking = following
+        else:
+            before = other
+        other = following
+    labels[new].next_at_booking = at_booking[r]
+    at_booking[r] = new
+    return True
+
+
+@inlined
+def _wait(speeds, depart, reached, work):
+    """
+    (next departure [min] to be looked at, minutes by which the way gets shorter at most until then).
+
+    Until the driver would leave or arrive in another hour, each minute of waiting changes the way by the same.
+    """
+    until = (np.floor(depart / HOUR_MIN) + 1.0) * HOUR_MIN
+    until = min(until, departure(speeds, (np.floor(reached / HOUR_MIN) + 1.0) * HOUR_MIN, work))
+    until = max(until, depart + _LEAST_STEP_MIN)
+    saved = max(0.0, (reached - depart) - (arrival(speeds, until, work) - until))
+    if saved > 0.0 and until > depart + WAIT_STEP_MIN:
+        saved *= WAIT_STEP_MIN / (until - depart)
+        until = depart + WAIT_STEP_MIN
+    return until, saved
 
 
 @jit
@@ -201,7 +240,7 @@ class BoundSearch:
         self.limit_of = np.concatenate([np.ones(len(self.rows)), self.room])  # right side: bookings, then crowds
         # Columns: kind, worth, indices of bookings.
         self.columns: list[tuple[int, float, tuple[int, ...]]] = [(0, 0.0, ())]  # a driver who stays at home
-        self._known: set[tuple[int, tuple[int, ...]]] = set()
+        self._known: dict[tuple[int, tuple[int, ...]], int] = {}  # where the column of these bookings stands
 
     def _crowds(self) -> tuple[Any, Any]:
         """
@@ -240,9 +279,11 @@ class BoundSearch:
                 self._add(kind, worth, tuple(self.index[int(k)] for k in plan.rows[trips]))
 
     def _add(self, kind: int, worth: float, members: tuple[int, ...]) -> None:
-        if (kind, members) not in self._known:
-            self._known.add((kind, members))
+        at = self._known.setdefault((kind, members), len(self.columns))
+        if at == len(self.columns):
             self.columns.append((kind, worth, members))
+        elif worth > self.columns[at][1]:
+            self.columns[at] = (kind, worth, members)  # the same trips, left for at better times
 
     def _constraints(self) -> tuple[Any, Any]:
         """Matrix and right side: each booking once, each kind of driver as often as there is, crowds in ticks."""
@@ -279,7 +320,7 @@ class BoundSearch:
             return
         kept = np.sort(np.argsort(-reduced[1:], kind="stable")[:most]) + 1
         self.columns = [self.columns[0], *(self.columns[int(i)] for i in kept)]
-        self._known = {(kind, members) for kind, _, members in self.columns[1:]}
+        self._known = {(kind, members): at for at, (kind, _, members) in enumerate(self.columns) if at}
 
     def _per_booking(self, duals: Any) -> Any:
         """What serving each booking costs: its own dual and those of its crowds."""

@@ -32,6 +32,7 @@ OBJECTIVE = np.dtype(
         ("now_min", np.float64),
         ("has_end_terms", np.int32),  # the plan is the whole day, so the reward's terms of the day count
         ("one_decision_per_tick", np.int32),  # the whole day again: each trip needs a tick of its own to be assigned in
+        ("may_wait", np.int32),  # and again: drivers leave later than they could where that costs less
     ],
     align=True,
 )
@@ -171,6 +172,17 @@ def trip_cost(plan, n, t, place, depart_min, pickup_min, dropoff_min):
         cost = o.deadhead_min * (pickup_min - depart_min) + o.late_min * late_min
     cost += o.delay_min * (pickup_min - o.now_min) - plan.bonus[t]
     return cost + o.occupied_min * (dropoff_min - depart_min)
+
+
+@inlined
+def waiting_saves(plan):
+    """
+    Whether leaving later may cost less: where minutes of approach count and the speed changes by the hour.
+
+    Everything else that a trip costs can only grow with its pickup (``reward.weights`` sees to that).
+    """
+    o = plan.objective[0]
+    return plan.terms[0].pace == 0.0 and not o.pays_reward and o.deadhead_min > 0.0
 
 
 @inlined
