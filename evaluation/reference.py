@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from baselines.planning.bound import upper_bound
-from baselines.planning.hindsight import CACHE_DIR, SIGN, Planner, hindsight, store
+from baselines.planning.hindsight import CACHE_DIR, COLUMNS, SIGN, Planner, hindsight, is_from_policy, store
 from envs.days.scenario import Scenario
 from evaluation.runner import Case, Played
 
@@ -41,7 +41,7 @@ class Reference:
     @property
     def from_policies(self) -> int:
         """On how many days no plan was found that is better than what a policy did."""
-        return sum("search" not in origin and origin != "pyvrp" for origin in self.origins)
+        return sum(map(is_from_policy, self.origins))
 
     def to_dict(self, objective: str) -> dict[str, Any]:
         known = ~np.isnan(self.bounds)
@@ -68,7 +68,7 @@ def make_reference(
     cache: Path | None = CACHE_DIR,
     on_progress: Callable[[int], None] | None = None,
 ) -> Reference:
-    """The hindsight plan of each case, started from the best of what was played on it, and its bound if asked for."""
+    """The hindsight plan of each case, started from all that was played on it too, and its bound if asked for."""
     values, bounds, origins = [], [], []
     for i, case in enumerate(cases):
         planner = Planner(case.day, scenario, reward, objective, case.num_unservable)
@@ -82,7 +82,7 @@ def make_reference(
             found.bound_seconds = bound_seconds
             value, driven = planner.replay(routes)
             if SIGN[objective] * value > SIGN[objective] * found.value + 1e-9:
-                found.value, found.routes, found.origin = value, driven, "search by columns"
+                found.value, found.routes, found.origin = value, driven, COLUMNS
             if cache is not None:
                 store(found, cache / f"{planner.digest()}.json")
         values.append(found.value)

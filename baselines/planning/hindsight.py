@@ -2,9 +2,10 @@
 The hindsight plan: the best plan of a day known from its opening on, under the same rules as every policy.
 
 Nobody leaves for a booking before the tick at which it would become known, travel and shifts are the simulator's. What
-a plan is worth is what its replay through the simulator comes to, ticks and all. It is the best of the project's own
-search, of PyVRP where that is installed, and of every online plan that it is shown; so no policy beats it on a day
-whose plan it has seen. ``bound`` says how far from the best possible it can be at most.
+a plan is worth is what its replay through the simulator comes to, ticks and all. The project's own search starts from
+nothing, from PyVRP's plan and from every online plan that it is shown; where PyVRP is installed it polishes the best of
+what is found. An online plan that is better still becomes the plan; so no policy beats it on a day whose plan it has
+seen. ``bound`` says how far from the best possible it can be at most.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ from baselines.planning.plan import (
     routes_of,
 )
 from baselines.planning.problem import make_problem
-from baselines.planning.search import make_search, ruin_and_recreate
-from baselines.planning.worth import assignment_ticks, decide_ticks
+from baselines.planning.search import make_search, relocate, ruin_and_recreate
+from baselines.planning.worth import assignment_ticks, decide_ticks, wait_where_it_pays
 from envs.batch import DispatchBatch
 from envs.days.scenario import Scenario
 from envs.kpis import episode_kpis
@@ -44,10 +45,11 @@ from reward.weights import WEIGHTS_DTYPE
 
 CACHE_DIR = Path("logs/hindsight")
 DEFAULT_ITERATIONS = 20_000  # of each search; about 10 s on a real day of 180 bookings
-NUM_SEARCHES = 3  # from a plan built greedily, from PyVRP's and from the best online plan
+OTHERS_SHARE = 0.1  # iterations from an online plan that isn't the best of them, as a share of those from the best
 PYVRP_SHARE = 0.2  # PyVRP's iterations as a share of ours
+COLUMNS = "search by columns"  # origin of a plan that the search for a bound came by
 SIGN = {"reward": 1, "cost": -1, "cost_with_lateness": -1}  # +1: more is better
-_FORMAT = 3  # of the cached files; a new number makes old ones void
+_FORMAT = 4  # of the cached files; a new number makes old ones void
 
 
 @dataclass
@@ -108,6 +110,7 @@ class Planner:
         rules, clock = self.batch.world.rules, self.batch.world.clocks[0]
         if objective == "reward":
             self.record["has_end_terms"] = 1
+        self.record["may_wait"] = 1
         self.record["one_decision_per_tick"] = int(rules["decisions_per_tick"][0]) == 1
         self.num_bookings = int(clock["num_bookings"])
         bookings = self.batch.world.bookings[0, : self.num_bookings]
@@ -142,17 +145,23 @@ class Planner:
         hot, cold, removed = (30.0, 0.5, 4.0) if self.record["one_decision_per_tick"][0] else (10.0, 0.05, 8.0)
         search = make_search(num_iterations, first_temperature=hot, last_temperature=cold, mean_removed=removed)
         ruin_and_recreate(plan, search, seed)
+        relocate(plan)
         return routes_of(plan)
 
-    def pyvrp(self, num_iterations: int, seed: int) -> Routes:
-        """PyVRP's plan of the whole day; fixed travel times, and windows that open when the booking is known."""
-        plan = self.new_plan()
-        problem = make_problem(plan)
+    def polish(self, routes: Routes, solver: solvers.Solver) -> Routes:
+        """
+        What a routing solver makes of ``routes``, a plan of the whole day; from nothing if there are none.
+
+        It is told the travel times of this plan, as if they were those of any, and windows that open when the booking
+        is known. What it can't know (breaks, speeds of other hours) may spoil its plan: trips that aren't feasible are
+        placed anew.
+        """
+        plan = self.load(routes) if routes else self.new_plan()
+        problem = make_problem(plan, is_warm=True)
         problem.earliest_min[:] = np.maximum(problem.earliest_min, plan.trips["ready_min"])
-        solver = solvers.PyVrp(0.0, seed, num_iterations)
-        empty: Routes = [[] for _ in range(problem.num_drivers)]
-        found = solver.solve(problem, empty, [[] for _ in empty])
-        return [[int(plan.rows[r]) for r in route] for route in found]
+        stops = [plan.stops[n, : plan.routes["num_trips"][n]].tolist() for n in range(problem.num_drivers)]
+        found = solver.solve(problem, stops, [plan.trips["pickup_min"][route].tolist() for route in stops])
+        return routes_of(self.load([[int(plan.rows[r]) for r in route] for route in found]))
 
     def due(self, routes: Routes) -> list[tuple[int, int, int]]:
         """(tick, driver, booking): when each feasible trip of the plan is assigned, as late as it can be."""
@@ -162,7 +171,12 @@ class Planner:
         if self.record["one_decision_per_tick"][0]:
             decide_ticks(plan, ticks)
         else:
+            wait_where_it_pays(plan)
             assignment_ticks(plan, np.zeros_like(ticks), ticks)
+            clock, tick_min = plan.clock[0], float(plan.rules["tick_min"][0])
+            known = np.ceil((plan.trips["ready_min"] - clock["open_min"]) / tick_min - 1e-6).astype(np.int64)
+            for n, size in enumerate(plan.routes["num_trips"]):
+                ticks[n, :size] = np.maximum(ticks[n, :size], known[plan.stops[n, :size]])
         return [
             (int(ticks[n, p]), n, k)
             for n, route in enumerate(routes_of(plan))
@@ -191,14 +205,13 @@ class Planner:
 
     def digest(self) -> str:
         """Names day, rules and objective, by all that a plan is made of: what a cached plan belongs to."""
-        sha = hashlib.sha256(f"{_FORMAT} {self.scenario.fingerprint()} {self.objective} {self.num_bookings}".encode())
-        plan = self.new_plan()
-        for array in (plan.rows, plan.trips, plan.routes, plan.legs, plan.kms, plan.speeds, plan.bonus):
+        sha = hashlib.sha256(f"{_FORMAT} {self.scenario.fingerprint()} {self.objective} {self.num_unservable}".encode())
+        world, clock = self.world, self.world.clocks[0]
+        sha.update(repr([float(clock[name]) for name in ("open_min", "close_min", "detour", "has_matrix")]).encode())
+        for array in (world.bookings[0, : self.num_bookings], world.drivers[0], world.speeds[0], world.km, world.work):
             sha.update(array.tobytes())
         if self.objective == "reward":
             sha.update(self.weights.tobytes())
-            for name in ("priority", "leg", "ride_km"):
-                sha.update(plan.bookings[name][: self.num_bookings].tobytes())
         return sha.hexdigest()[:24]
 
 
@@ -236,18 +249,24 @@ def hindsight(
 
     online = sorted(online, key=lambda entry: -sign * entry[1])
     if best is None or best.num_iterations < num_iterations:
-        starts: list[tuple[str, Routes]] = [("search", [])]
-        if solvers.is_installed("pyvrp"):
-            found = planner.pyvrp(max(1, int(PYVRP_SHARE * num_iterations)), 0)
+        few = max(1, int(OTHERS_SHARE * num_iterations))
+        starts: list[tuple[str, Routes, int]] = [("search", [], num_iterations)]
+        pyvrp = _pyvrp(num_iterations)
+        if pyvrp is not None:
+            found = planner.polish([], pyvrp)
             offer(found, "pyvrp")
-            starts.append(("pyvrp and search", found))
-        if online:
-            starts.append((f"{online[0][0]} and search", online[0][2]))
+            starts.append(("pyvrp and search", found, num_iterations))
+        for name, _, routes in online:
+            if all(routes != other for _, other, _ in starts):
+                is_first = routes is online[0][2]
+                starts.append((f"{name} and search", routes, num_iterations if is_first else few))
         if best is not None:
-            starts.append((best.origin, best.routes))
-        for seed, (origin, routes) in enumerate(starts):
-            offer(planner.search(routes, num_iterations, seed), origin)
+            starts.append((best.origin, best.routes, num_iterations))
+        for seed, (origin, routes, size) in enumerate(starts):
+            offer(planner.search(routes, size, seed), origin)
         assert best is not None
+        if pyvrp is not None:
+            offer(planner.polish(best.routes, pyvrp), f"{best.origin} and pyvrp")
         best.num_iterations = num_iterations
     for name, value, routes in online:
         if sign * value > sign * best.value + 1e-9:
@@ -259,6 +278,18 @@ def hindsight(
     if path is not None and before != (best.value, best.num_iterations):
         store(best, path)
     return best
+
+
+def is_from_policy(origin: str) -> bool:
+    """Whether the plan is what a policy did, as no search found a better one."""
+    return not (origin in ("pyvrp", COLUMNS) or origin.split(" and ")[-1] in ("search", "pyvrp"))
+
+
+def _pyvrp(num_iterations: int) -> solvers.Solver | None:
+    """PyVRP with its share of the iterations; None where it isn't installed."""
+    if not solvers.is_installed("pyvrp"):
+        return None
+    return solvers.PyVrp(0.0, 0, max(1, int(PYVRP_SHARE * num_iterations)))
 
 
 def store(plan: Hindsight, path: Path) -> None:

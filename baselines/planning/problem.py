@@ -8,7 +8,7 @@ from baselines.planning.plan import Plan
 from baselines.planning.solvers import RoutingProblem
 from envs.world.borrowed import borrow
 from envs.world.compiled import inlined, jit
-from envs.world.records import NEVER, BookingState
+from envs.world.records import NEVER, NO_DRIVER, BookingState
 from envs.world.travel import arrival, departure
 from reward.terms import booking_terms
 
@@ -17,13 +17,20 @@ NUM_CHOICES = 5  # times by which a booking is picked up that solvers tell apart
 _FAR_KM = 1000.0  # an approach that is not short
 
 
-def make_problem(plan: Plan) -> RoutingProblem:
-    """What a routing solver has to know: the plan's bookings without a place, drivers free where it begins."""
+def make_problem(plan: Plan, is_warm: bool = False) -> RoutingProblem:
+    """
+    What a routing solver has to know: the plan's bookings without a place, drivers free where it begins.
+
+    With ``is_warm`` travel takes what it takes at the times of the plan's trips, of those that have a place.
+    """
     num_drivers, size = len(plan.routes), len(plan.trips)
     minutes, cost = np.zeros((num_drivers + size, size)), np.zeros((num_drivers + size, size))
     service = np.zeros(size)
     ends, worths = (np.zeros((size, NUM_CHOICES)) for _ in range(2))
-    describe(plan, minutes, cost, service, ends, worths)
+    earliest = np.maximum(plan.trips["earliest_pickup_min"], plan.clock["now_min"][0])
+    is_planned = is_warm & (plan.trips["driver"] != NO_DRIVER)
+    pickups = np.where(is_planned, plan.trips["pickup_min"], earliest)
+    describe(plan, pickups, minutes, cost, service, ends, worths)
     is_emergency = (plan.routes["is_emergency"] != 0) & bool(plan.objective["pays_reward"][0])
     return RoutingProblem(
         start_min=plan.routes["start_min"].copy(),
@@ -32,7 +39,7 @@ def make_problem(plan: Plan) -> RoutingProblem:
         cost=cost,
         driver_cost=np.where(is_emergency, 0.0 - plan.weights["emergency_trip"][0], 0.0),  # -0.0 has another name
         service_min=service,
-        earliest_min=np.maximum(plan.trips["earliest_pickup_min"], plan.clock["now_min"][0]),
+        earliest_min=earliest,
         ends_min=ends,
         worths=worths,
         lost_worth=-plan.trips["lost_cost"],
@@ -41,16 +48,18 @@ def make_problem(plan: Plan) -> RoutingProblem:
 
 
 @jit
-def describe(plan, minutes, cost, service, ends, worths):
+def describe(plan, pickups, minutes, cost, service, ends, worths):
     """
     What a solver of routing problems with fixed travel times has to know about the bookings of a plan.
 
     A booking is one place: its service is both stops and the ride, an arc leads from a drop-off to the next pickup.
     Travel takes what it takes when the leg would be driven, as far as that is known: so as to be at the next pickup by
-    its earliest time, but not before the earliest end of the trip before.
+    its earliest time, but not before the end of the trip before.
 
     Parameters
     ----------
+    pickups
+        float64, shape (R,): when each booking is picked up [min], or the earliest time at which it can be.
     minutes, cost
         float64, shape (N + R, R): of an arc from the start of a driver or from booking r - N.
     service
@@ -61,13 +70,12 @@ def describe(plan, minutes, cost, service, ends, worths):
     """
     plan = borrow(plan)
     o, w = plan.objective[0], plan.weights[0]
-    speeds, now = plan.speeds, plan.clock[0].now_min
+    speeds = plan.speeds
     num_drivers, size = len(plan.routes), len(plan.trips)
     for r in range(size):
         trip = plan.trips[r]
-        soonest = max(now, trip.earliest_pickup_min)
-        reached = arrival(speeds, soonest + trip.pickup_service_min, trip.ride_work)
-        service[r] = reached + trip.dropoff_service_min - soonest
+        reached = arrival(speeds, pickups[r] + trip.pickup_service_min, trip.ride_work)
+        service[r] = reached + trip.dropoff_service_min - pickups[r]
         _choices(plan, r, service[r], ends[r], worths[r])
         worths[r] += plan.bonus[r]
     for r in range(size):
@@ -79,7 +87,7 @@ def describe(plan, minutes, cost, service, ends, worths):
                     continue
             else:
                 i = origin - num_drivers
-                free = max(now, plan.trips[i].earliest_pickup_min) + service[i]
+                free = pickups[i] + service[i]
             work = plan.legs[origin, r]
             reached = arrival(speeds, free, work)
             minutes[origin, r] = reached - free

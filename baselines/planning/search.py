@@ -12,8 +12,10 @@ import numpy as np
 
 from baselines.planning.plan import MOVES, Plan, set_routes
 from baselines.planning.worth import whole_cost
+from envs.world.borrowed import borrow
 from envs.world.compiled import inlined, jit
-from envs.world.records import NO_DRIVER
+from envs.world.plans import EPSILON_MIN
+from envs.world.records import NEVER, NO_DRIVER
 from envs.world.sketch import search_over
 
 SEARCH = np.dtype(
@@ -30,7 +32,7 @@ SEARCH = np.dtype(
 MAX_STRING = 10
 BLINK_RATE = 0.01
 
-_take_out = MOVES.take_out
+_take_out, _put_in, _added_cost = MOVES.take_out, MOVES.put_in, MOVES.added_cost
 
 
 def make_search(
@@ -157,4 +159,57 @@ def ruin_and_recreate(plan, search, seed):
     cost = _search(plan, kept, own, state, s.num_iterations, first, last, best_stops, best_lens)
     plan.terms[0].blink_rate = 0.0
     set_routes(plan, best_stops, best_lens)
+    return cost
+
+
+@jit
+def relocate(plan):
+    """
+    Move single trips to where the plan costs least as a whole, until none is left that pays; returns its cost.
+
+    Insertions look at the cost of a route: what trips cost together (a day's terms, ticks, waiting) shows only here.
+    """
+    plan = borrow(plan)
+    num_drivers, size = len(plan.routes), len(plan.trips)
+    lost = 0.0
+    for t in range(size):
+        if plan.trips[t].driver == NO_DRIVER:
+            lost += plan.trips[t].lost_cost
+    cost = whole_cost(plan, lost)
+    last_moved, t = size - 1, 0
+    while size > 0:
+        trip = plan.trips[t]
+        driver, position = trip.driver, -1
+        without = lost
+        if driver != NO_DRIVER:
+            position = 0
+            while plan.stops[driver, position] != t:
+                position += 1
+            _take_out(plan, driver, position, 1)
+            without += trip.lost_cost
+        least, to_driver, to_position = cost - EPSILON_MIN, driver, position
+        left_out = whole_cost(plan, without)
+        if driver != NO_DRIVER and left_out < least:
+            least, to_driver = left_out, NO_DRIVER
+        for n in range(num_drivers):
+            route = plan.routes[n]
+            if route.start_min == NEVER or (trip.is_wheelchair and not route.can_wheelchair):
+                continue
+            for p in range(route.num_trips + 1):
+                if (n == driver and p == position) or _added_cost(plan, n, t, p) == NEVER:
+                    continue
+                _put_in(plan, n, t, p)
+                found = whole_cost(plan, without - trip.lost_cost)
+                _take_out(plan, n, p, 1)
+                if found < least:
+                    least, to_driver, to_position = found, n, p
+        lost = without
+        if to_driver != NO_DRIVER:
+            _put_in(plan, to_driver, t, to_position)
+            lost -= trip.lost_cost
+        if least < cost - EPSILON_MIN:
+            cost, last_moved = least, t
+        elif t == last_moved:
+            break
+        t = (t + 1) % size
     return cost

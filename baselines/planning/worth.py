@@ -8,20 +8,27 @@ from __future__ import annotations
 
 import numpy as np
 
-from baselines.planning.plan import Plan, trip_cost
+from baselines.planning.plan import MOVES, Plan, trip_cost, waiting_saves
 from envs.world.borrowed import borrow
 from envs.world.compiled import jit
 from envs.world.plans import EPSILON_MIN, schedule_trip
-from envs.world.records import NO_DRIVER
+from envs.world.records import NEVER, NO_DRIVER
 from envs.world.sketch import before, routes_and_lost
+
+_predict = MOVES.predict
 
 
 @jit
 def whole_cost(plan, lost):
-    """Cost of the routes and of the trips left out (``lost``), and minus the day's terms if asked for."""
+    """Cost of the routes and of the trips left out (``lost``), and minus the day's terms if there are any."""
     o, w = plan.objective[0], plan.weights[0]
     if o.one_decision_per_tick:
         return _cost_by_ticks(plan, np.empty(plan.stops.shape, np.int64))
+    if o.may_wait and waiting_saves(plan):
+        cost = lost
+        for n in range(len(plan.routes)):
+            cost += _wait_on_route(plan, n, False)
+        return cost
     cost = routes_and_lost(plan, lost)
     if o.has_end_terms:
         num_trips = np.empty(len(plan.routes), np.int64)
@@ -161,8 +168,7 @@ def assignment_ticks(plan, first_tick, last_tick):
         latest = final
         for p in range(plan.routes[n].num_trips - 1, -1, -1):
             trip = plan.trips[plan.stops[n, p]]
-            until = min(trip.depart_min, trip.latest_pickup_min) + EPSILON_MIN
-            until += 0.0 if trip.depart_min <= until else rules.expiry_tolerance_min
+            until = min(trip.depart_min, trip.latest_pickup_min + rules.expiry_tolerance_min) + EPSILON_MIN
             latest = min(latest, np.int64(np.floor((until - clock.open_min) / tick_min)))
             last_tick[n, p] = latest
         earliest = np.int64(0)
@@ -170,3 +176,68 @@ def assignment_ticks(plan, first_tick, last_tick):
             wait = plan.trips[plan.stops[n, p]].ready_min - clock.open_min - EPSILON_MIN
             earliest = max(earliest, np.int64(np.ceil(wait / tick_min)))
             first_tick[n, p] = max(0, earliest)
+
+
+@jit
+def wait_where_it_pays(plan):
+    """Let trips of a whole day's plan wait at the place before for a later tick where that costs less."""
+    plan = borrow(plan)
+    if not waiting_saves(plan):
+        return
+    for n in range(len(plan.routes)):
+        _wait_on_route(plan, n, True)
+
+
+@jit
+def _wait_on_route(plan, n, is_settled):
+    """
+    The least cost of a route in its order, over the ticks at which its trips may begin.
+
+    All departures that are worth telling apart (none of them both later free and dearer than another) are carried along
+    it. With ``is_settled`` the best ones become the times from which its trips are ready.
+    """
+    clock, rules, route, num_drivers = plan.clock[0], plan.rules[0], plan.routes[n], len(plan.routes)
+    # Choices (free, cost, choice before, leaves from), those of a position in a row
+    choices = [(route.start_min, 0.0, -1, 0.0)]
+    begin, place = 0, n
+    for p in range(route.num_trips):
+        t = plan.stops[n, p]
+        trip, end = plan.trips[t], len(choices)
+        last_pickup = trip.latest_pickup_min + rules.max_lateness_min + EPSILON_MIN
+        last_tick = min(trip.latest_pickup_min + rules.expiry_tolerance_min, clock.close_min - EPSILON_MIN)
+        kept = [(0.0, 0.0, -1, 0.0) for _ in range(0)]
+        for i in range(begin, end):
+            free, so_far = choices[i][0], choices[i][1]
+            ready = trip.ready_min
+            while True:
+                start, work = max(free, ready), plan.legs[place, t]
+                depart, pickup, dropoff = schedule_trip(trip, route, plan.speeds, plan.terms[0].pace, start, work)
+                if pickup > last_pickup or dropoff > route.shift_end_min + EPSILON_MIN:
+                    break
+                cost = so_far + trip_cost(plan, n, t, place, depart, pickup, dropoff)
+                is_worse = False
+                for other in kept:
+                    is_worse |= other[0] <= dropoff and other[1] <= cost + EPSILON_MIN
+                if not is_worse:
+                    kept = [other for other in kept if other[0] < dropoff or other[1] < cost]
+                    kept.append((dropoff, cost, i, ready))
+                tick = np.floor((depart - clock.open_min + EPSILON_MIN) / rules.tick_min) + 1.0
+                ready = clock.open_min + tick * rules.tick_min
+                if ready > last_tick:
+                    break
+        if len(kept) == 0:
+            return route.cost  # can't be driven as it stands
+        begin, place = end, num_drivers + t
+        for one in kept:
+            choices.append(one)
+    best, least = -1, NEVER
+    for i in range(begin, len(choices)):
+        if choices[i][1] < least:
+            best, least = i, choices[i][1]
+    if not is_settled:
+        return least
+    for p in range(route.num_trips - 1, -1, -1):
+        plan.trips[plan.stops[n, p]].ready_min = choices[best][3]
+        best = choices[best][2]
+    _predict(plan, n, 0)
+    return least

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import json
 import time
 
 import numpy as np
 import pytest
 
+from baselines.planning import solvers
 from baselines.planning.bound import BoundSearch, TooManyLabelsError, is_beyond, upper_bound
-from baselines.planning.hindsight import Planner, hindsight
+from baselines.planning.hindsight import Planner, hindsight, is_from_policy
 from baselines.planning.worth import worth_of
+from baselines.policy import Policy
+from baselines.registry import make_rules
 from baselines.replanners import ReplanSearch
 from envs.days.scenario import Scenario
+from envs.days.travel import MatrixTravel
+from envs.world.records import Leg
 from evaluation.reference import make_reference
 from evaluation.runner import Case, play
 from evaluation.setup import generated_cases
-from tests.envs.line import booking, driver, line_day
+from tests.envs.line import DEG_PER_KM, booking, driver, line_day
 
 OPERATING_DAY = Scenario.load("operating_day", plan_improvement=False)
 SHORT_SHIFT = Scenario.load("short_shift")
@@ -68,18 +75,81 @@ def test_a_plan_is_kept_and_found_again(tmp_path):
     assert len(list(tmp_path.glob("*.json"))) == 2
 
 
-@pytest.mark.parametrize(
-    "drivers", [[driver("d0", 0, break_start_min=600.0, break_end_min=660.0)], [driver("d0", 0, (480.0, 900.0))]]
-)
-def test_a_plan_of_another_break_or_shift_is_not_taken_for_this_one(drivers):
-    bookings, _ = random_day(2)
-    assert planner_of(bookings, drivers).digest() != planner_of(bookings, [driver("d0", 0)]).digest()
+def planner_with(**changes) -> Planner:
+    """Of a day that is ordinary but for what is changed of a booking (b_), a driver (d_), the day or the judgement."""
+    of_booking = {name[2:]: value for name, value in changes.items() if name.startswith("b_")}
+    of_driver = {name[2:]: value for name, value in changes.items() if name.startswith("d_")}
+    one = booking("b1", changes.get("way", (4, 9)), changes.get("window", (560, 580)), changes.get("release", 500.0))
+    bookings = [booking("b0", (1, 2), (500, 520)), dataclasses.replace(one, **of_booking)]
+    drivers = [driver("d0", changes.get("start", 0), changes.get("shift", (480.0, 900.0)), **of_driver)]
+    drivers += [driver("d1", 3)] * changes.get("second", 0)
+    times, speeds = changes.get("times", (480.0, 720.0)), changes.get("speeds", (30.0,) * 24)
+    scenario = Scenario.load("operating_day", plan_improvement=False, **changes.get("rules", {}))
+    day = line_day(bookings, drivers, times[0], times[1], speeds)
+    if "minutes" in changes:
+        places = [(0.0, km * DEG_PER_KM) for km in (0, 1, 2, 4, 9)]
+        day = dataclasses.replace(day, travel=MatrixTravel(places, changes["minutes"], changes.get("km")))
+    objective, reward = changes.get("objective", "reward"), changes.get("reward", "v3")
+    return Planner(day, scenario, reward, objective, changes.get("num_unservable", 0))
 
 
-def test_a_plan_of_other_service_times_is_not_taken_for_this_one():
-    bookings = [booking("b0", (1, 2), (500, 520), service=service) for service in (3.0, 30.0)]
-    digests = {planner_of([one], [driver("d0", 0)]).digest() for one in bookings}
-    assert len(digests) == 2
+FIVE_MIN = 5.0 * (1.0 - np.eye(5))  # [min] from each place to each other
+OTHER_WAY = FIVE_MIN + np.outer(np.eye(5)[2], np.eye(5)[3])  # from 2 km to 4 km, where b0 ends and b1 begins
+CHANGES = {
+    "nothing": {},
+    "known later": {"release": 530.0},
+    "earlier window": {"window": (550, 580)},
+    "longer window": {"window": (560, 590)},
+    "other pickup": {"way": (5, 9)},
+    "other drop-off": {"way": (4, 8)},
+    "priority": {"b_priority": 5},
+    "leg": {"b_leg": Leg.RETURN},
+    "wheelchair": {"b_is_wheelchair": True},
+    "service at the pickup": {"b_pickup_service_min": 30.0},
+    "service at the drop-off": {"b_dropoff_service_min": 30.0},
+    "appointment": {"b_appointment_min": 600.0},
+    "start place": {"start": 1},
+    "shift begins later": {"shift": (490.0, 900.0)},
+    "shift ends earlier": {"shift": (480.0, 800.0)},
+    "break": {"d_break_start_min": 560.0, "d_break_end_min": 600.0},
+    "longer break": {"d_break_start_min": 560.0, "d_break_end_min": 620.0},
+    "emergency driver": {"d_is_emergency": True},
+    "no wheelchair": {"d_can_wheelchair": False},
+    "one more driver": {"second": 1},
+    "opens earlier": {"times": (420.0, 720.0)},
+    "closes later": {"times": (480.0, 780.0)},
+    "speed of an hour": {"speeds": (*(30.0,) * 9, 40.0, *(30.0,) * 14)},
+    "table of minutes": {"minutes": FIVE_MIN},
+    "approach of the table": {"minutes": OTHER_WAY},
+    "kilometres of the table": {"minutes": FIVE_MIN, "km": OTHER_WAY},
+    "lateness allowed": {"rules": {"max_lateness_min": 0.0}},
+    "expiry": {"rules": {"expiry_tolerance_min": 10.0}},
+    "tick": {"rules": {"tick_min": 10.0}},
+    "one decision per tick": {"rules": {"decisions_per_tick": 1}},
+    "another reward": {"reward": "v2"},
+    "cost": {"objective": "cost", "reward": None},
+    "cost with lateness": {"objective": "cost_with_lateness", "reward": None},
+    "not counted": {"objective": "cost", "reward": None, "num_unservable": 1},
+}
+
+
+def test_a_plan_of_another_day_or_judgement_is_not_taken_for_this_one():
+    digests = {name: planner_with(**changes).digest() for name, changes in CHANGES.items()}
+    alike = [(a, b) for a, b in itertools.combinations(digests, 2) if digests[a] == digests[b]]
+    assert not alike
+    assert planner_with().digest() == digests["nothing"]
+
+
+@pytest.mark.parametrize("change", ["service at the pickup", "break", "approach of the table"])
+def test_with_plans_kept_the_value_is_that_of_the_day_itself(change, tmp_path):
+    ordinary = {"minutes": FIVE_MIN} if "table" in change else {}
+    judged = {"objective": "cost", "reward": None}
+    hindsight(planner_with(**ordinary, **judged), num_iterations=ITERATIONS, cache=tmp_path)
+    kept, new = (
+        hindsight(planner_with(**CHANGES[change], **judged), num_iterations=ITERATIONS, cache=cache)
+        for cache in (tmp_path, None)
+    )
+    assert kept.value == new.value
 
 
 def test_a_trip_that_a_break_makes_too_late_is_lost_whatever_the_plan_says():
@@ -102,6 +172,118 @@ def test_a_better_plan_of_a_policy_is_taken_over(tmp_path):
     found = hindsight(planner, [("rule", best.value, best.routes)], num_iterations=2_000, cache=tmp_path)
     assert found.value <= best.value + 1e-9
     assert found.origin.startswith("rule")
+
+
+def test_the_search_starts_from_each_online_plan_once(monkeypatch):
+    planner = planner_of(*random_day(2))
+    here, there = [[0], [1], [], []], [[1], [0], [], []]
+    online = [("far", 900.0, here), ("near", 800.0, there), ("same", 850.0, here)]
+    asked = []
+    search = planner.search
+
+    def watched(routes, num_iterations, seed):
+        asked.append((routes, num_iterations))
+        return search(routes, num_iterations, seed)
+
+    monkeypatch.setattr(planner, "search", watched)
+    monkeypatch.setattr(solvers, "is_installed", lambda name: False)
+    hindsight(planner, online, num_iterations=ITERATIONS, cache=None)
+    # from nothing; from the best online plan as long; from the other one, which two of them played, a tenth of 200
+    assert asked == [([], ITERATIONS), (there, ITERATIONS), (here, 20)]
+
+
+def test_a_second_solver_polishes_what_was_found(monkeypatch):
+    pytest.importorskip("pyvrp")
+    bookings, drivers = random_day(3)
+    planner = planner_of(bookings, drivers)
+    best = hindsight(planner, num_iterations=2_000, cache=None)
+    monkeypatch.setattr(planner, "search", lambda routes, num_iterations, seed: [[0], [1], [], []])
+    found = hindsight(planner, num_iterations=2_000, cache=None)
+    assert found.value == pytest.approx(best.value)
+    assert found.origin.endswith("pyvrp")
+    polished = planner.polish([[0], [1], [], []], solvers.PyVrp(0.0, 0, 500))
+    assert planner.replay(polished)[0] == pytest.approx(best.value)
+
+
+def test_a_played_plan_that_no_search_finds_becomes_the_plan(monkeypatch, tmp_path):
+    # Both searches are blind here: each leaves everybody at home.
+    bookings, drivers = random_day(2)
+    case = Case(line_day(bookings, drivers), "line", "line")
+    rule = make_rules(["cheapest_insertion_at_release"])[0]
+    played = [play(rule, [case], OPERATING_DAY, None, measure_latency=False)]
+    monkeypatch.setattr(Planner, "search", lambda *_: [[], [], [], []])
+    monkeypatch.setattr(Planner, "polish", lambda *_: [[], [], [], []])
+    first = make_reference([case], [], OPERATING_DAY, None, "cost", ITERATIONS, cache=tmp_path)
+    assert first.values[0] == pytest.approx(300.0 * len(bookings))
+    for _ in range(2):  # and stays it
+        reference = make_reference([case], played, OPERATING_DAY, None, "cost", ITERATIONS, cache=tmp_path)
+        assert reference.values[0] == pytest.approx(played[0].kpis["cost"][0])
+        assert reference.values[0] < first.values[0]
+        assert reference.from_policies == 1
+
+
+def test_a_policy_named_after_a_search_is_a_policy():
+    assert is_from_policy("replan_search") and is_from_policy("replan_pyvrp")
+    searched = ("search", "pyvrp", "pyvrp and search", "replan_search and search and pyvrp", "search by columns")
+    assert not any(map(is_from_policy, searched))
+
+
+def test_a_booking_that_is_driven_last_may_have_to_be_given_away_first():
+    # d0 takes b0 at 08:00 and is free at 08:46: 3 min at each end, 40 for 20 km. b2, from where he is then, must be
+    # given away by 08:40; b1, known at 08:43 (at the tick 08:45), can't be picked up 30 min late if b2 goes ahead, as
+    # that takes 3 + 60 + 3. Both in this order: b1 from 08:46 to 08:52, b2 at 08:52, 12 min late. No deadhead at all.
+    bookings = [
+        booking("b0", (0, 20), (480, 490)),
+        booking("b1", (20, 20), (523, 526), release=523.0),
+        booking("b2", (20, 50), (510, 520)),
+    ]
+    planner = planner_of(bookings, [driver("d0", 0)])
+    rows = {"b0": 0, "b2": 1, "b1": 2}  # by release
+    value, driven = planner.replay([[rows["b0"], rows["b1"], rows["b2"]]])
+    assert value == pytest.approx(0.0)
+    assert driven[0] == [0, 2, 1]
+
+
+FAST_FROM_NINE = tuple(10.0 if hour == 8 else 60.0 for hour in range(24))
+
+
+class Patient(Policy):
+    """Gives the only booking away at nine."""
+
+    name, description = "patient", "gives the only booking away at 09:00"
+
+    def act(self, batch, payer=None):
+        slots = np.flatnonzero(batch.world.slots[0] == 0)
+        is_time = batch.world.clocks["now_min"][0] >= 540.0 and len(slots)
+        return np.array([1 + int(slots[0]) if is_time else 0], np.int64)
+
+
+@pytest.mark.parametrize("objective", ["cost", "cost_with_lateness"])
+def test_who_waits_for_a_faster_hour_drives_for_less(objective):
+    # 10 km at 10 km/h take an hour from 08:00 on, at 60 km/h ten minutes from 09:00 on; the window closes at 09:50
+    day = line_day([booking("b0", (10, 12), (480, 590))], [driver("d0", 0)], speeds_kmh=FAST_FROM_NINE)
+    waited = play(Patient(), [Case(day, "line", "line")], OPERATING_DAY, None, measure_latency=False)
+    assert waited.kpis["cost"][0] == pytest.approx(10.0)
+    planner = Planner(day, OPERATING_DAY, None, objective)
+    bound, _ = upper_bound(planner, [[0]], 5.0)
+    assert bound == pytest.approx(10.0)
+    assert hindsight(planner, num_iterations=ITERATIONS, cache=None).value == pytest.approx(10.0)
+
+
+def test_waiting_stops_where_lateness_costs_more_than_it_saves():
+    # The window closes at 08:40 and lateness costs 5 a minute. Until 09:00 the 5 km take 6 min each, 30 min: leaving by
+    # 08:10 is in time. Leaving at 08:35 saves 4 min on the 5/6 km that are left at 09:00, but is 21 min late, for 104.
+    # So 30, and 30 is the bound.
+    day = line_day([booking("b0", (5, 12), (480, 520))], [driver("d0", 0)], speeds_kmh=FAST_FROM_NINE)
+    planner = Planner(day, OPERATING_DAY, None, "cost_with_lateness")
+    assert hindsight(planner, num_iterations=ITERATIONS, cache=None).value == pytest.approx(30.0)
+    assert upper_bound(planner, [[0]], 5.0)[0] == pytest.approx(30.0)
+    # Where it costs nothing the driver leaves at the last tick before the booking expires, 08:40: 3 1/3 km by 09:00,
+    # and 1 2/3 km in as many minutes. Pickup 09:01:40, 21 2/3 min late.
+    free = Planner(day, OPERATING_DAY, None, "cost")
+    assert hindsight(free, num_iterations=ITERATIONS, cache=None).value == pytest.approx(65.0 / 3.0)
+    # The bound lets him be idle with the booking in his plan, and allows 30 min late: 09:10 less 5 min from 09:05 on.
+    assert upper_bound(free, [[0]], 5.0)[0] == pytest.approx(5.0)
 
 
 @pytest.mark.parametrize(
