@@ -11,7 +11,7 @@ from gymnasium import spaces
 
 from agents import replay
 from agents.replay import ClockReplayBuffer, PrioritizedClockReplayBuffer
-from agents.sum_tree import SumTree
+from agents.replay.sum_tree import SumTree
 
 NUM_PAIRS = 4
 

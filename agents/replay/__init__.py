@@ -1,7 +1,8 @@
 """
 Replay memory for Dict observations with an action mask: compact, n-step by the clock, optionally prioritized.
 
-:class:`ClockReplayBuffer` draws uniformly, :class:`PrioritizedClockReplayBuffer` by TD error (Schaul et al. 2016).
+`ClockReplayBuffer` draws uniformly, `PrioritizedClockReplayBuffer` by TD error (Schaul et al. 2016). Saved models and
+YAML files name both as ``agents.replay.*``, so they stay in this file.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from stable_baselines3.common.buffers import BaseBuffer, ReplayBuffer
 from stable_baselines3.common.vec_env import VecNormalize
 
 from agents.masking import MASK_KEY
-from agents.replay_kernels import gather_pair_rows, unpack_masks, walk_along_clock
-from agents.sum_tree import SumTree
+from agents.replay.kernels import gather_pair_rows, unpack_masks, walk_along_clock
+from agents.replay.sum_tree import SumTree
 
 Self = TypeVar("Self", bound="ClockReplayBuffer")
 PAIR_KEYS = ("pairs", "pair_reward")  # one row per (driver, booking): kept for feasible pairs only
