@@ -68,7 +68,7 @@ def import_packages(packages: Iterable[str]) -> None:
     for package in packages:
         try:
             importlib.import_module(package)
-        except ImportError as error:
+        except (Exception, SystemExit) as error:  # whatever the package does when it is imported
             raise SettingsError(
                 f"--gym-packages {package}: {error}. Install the package, or put its folder on PYTHONPATH."
             ) from error

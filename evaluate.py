@@ -9,7 +9,9 @@ Evaluates trained models and rules on the same days: table, intervals, evaluatio
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     from evaluation.comparison import Evaluation
 
-BAD_SETTING = 2  # exit code
+BAD_SETTING, STOPPED = 2, 130  # exit codes
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -34,17 +36,62 @@ def main(argv: list[str] | None = None) -> int:
 
             print(describe())
             return 0
+        if args.output:
+            check_output(Path(args.output))
         evaluation, folder = evaluate(args, " ".join(["evaluate.py", *(sys.argv[1:] if argv is None else argv)]))
     except SettingsError as error:
         print(f"evaluate.py: {error}", file=sys.stderr)
         return BAD_SETTING
-    from evaluation.files import write
+    except (Stopped, KeyboardInterrupt):
+        print("Stopped before the first of them had played all days; nothing is kept.", file=sys.stderr)
+        return STOPPED
+    from evaluation.files import write_somewhere
     from evaluation.table import text
 
-    json_path, *others = write(evaluation, folder)
-    print(text(evaluation))
+    print(text(evaluation), flush=True)
+    try:
+        (json_path, *others), failure = write_somewhere(evaluation, folder)
+    except OSError as error:
+        print(f"evaluate.py: the results can't be written anywhere ({error}); the table is all.", file=sys.stderr)
+        return BAD_SETTING
+    if failure is not None:
+        print(f"evaluate.py: {folder} can't be written ({failure.strerror}).", file=sys.stderr)
     print(f"Results: {json_path}, {' and '.join(path.name for path in others)}")
-    return 0
+    if failure is not None:
+        return BAD_SETTING
+    return STOPPED if evaluation.about.get("stopped") else 0
+
+
+class Stopped(Exception):
+    """Ctrl-C before anybody had played all days."""
+
+
+def check_output(folder: Path) -> None:
+    """Refuse a folder that can't be written before hours are spent."""
+    there = next(path for path in (folder, *folder.resolve().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise SettingsError(f"--output {folder}: {there} is no folder that can be written. Name another one.")
+
+
+def play_all(policies: Sequence[Any], play_one: Callable[[Any], Any]) -> tuple[list[Any], str | None]:
+    """
+    What each policy did; after Ctrl-C what those did that had finished, and a note about it.
+
+    Raises
+    ------
+    Stopped
+        When nobody had finished.
+    """
+    played: list[Any] = []
+    try:
+        for policy in policies:
+            played.append(play_one(policy))
+    except KeyboardInterrupt:
+        if not played:
+            raise Stopped from None
+        missing = ", ".join(policy.name for policy in policies[len(played) :])
+        return played, f"stopped by Ctrl-C: {missing} did not play all days and are left out."
+    return played, None
 
 
 def evaluate(args: argparse.Namespace, command: str) -> tuple[Evaluation, Path]:
@@ -97,8 +144,10 @@ def _evaluate(args: argparse.Namespace, command: str, bar: tqdm[Any]) -> tuple[E
         ensembles, pools_of_ensembles = make_ensembles(pools, runs, models, args.also_ensemble)
         models, pools = [*models, *ensembles], pools | pools_of_ensembles
     bar.reset(total=(len(models) + len(rules) + bool(args.hindsight)) * len(cases))
-    played = [
-        play(
+    players = [*models, *rules]
+
+    def play_one(policy: Any) -> Any:
+        return play(
             policy,
             cases,
             scenario,
@@ -108,12 +157,17 @@ def _evaluate(args: argparse.Namespace, command: str, bar: tqdm[Any]) -> tuple[E
             with_margin=env_id != "Dispatch-v0",  # V3 is made for the operating day
             on_progress=days_of(bar, policy.name),
         )
-        for policy in [*models, *rules]
-    ]
+
+    played, stopped = play_all(players, play_one)
+    finished = {each.name for each in players[: len(played)]}
+    pools = {name: members for name, members in pools.items() if finished.issuperset(members)}
     reference = None
-    if args.hindsight:
+    if args.hindsight and not stopped:
         limits, on_progress = (args.hindsight, args.bound), days_of(bar, "hindsight")
-        reference = make_reference(cases, played, scenario, reward, objective, *limits, on_progress=on_progress)
+        try:
+            reference = make_reference(cases, played, scenario, reward, objective, *limits, on_progress=on_progress)
+        except KeyboardInterrupt:
+            stopped = "stopped by Ctrl-C: there are no plans made with hindsight."
     evaluation = Evaluation(
         env_id=env_id,
         scenario=scenario.name,
@@ -122,8 +176,8 @@ def _evaluate(args: argparse.Namespace, command: str, bar: tqdm[Any]) -> tuple[E
         models=played[: len(models)],
         rules=played[len(models) :],
         pools=pools,
-        notes=notes + day_notes(args, cases),
-        replanners=[rule.name for rule in rules if isinstance(rule, Replanner)],
+        notes=notes + day_notes(args, cases) + ([stopped] if stopped else []),
+        replanners=[rule.name for rule in rules if isinstance(rule, Replanner) and rule.name in finished],
         reference=reference,
         compares_all=args.all_pairs,
         about={
@@ -135,8 +189,9 @@ def _evaluate(args: argparse.Namespace, command: str, bar: tqdm[Any]) -> tuple[E
             "rule_settings": settings,
             "replan_ms": args.replan_ms,
             "replan_seed": args.replan_seed,
-            "models": files,
+            "models": {name: path for name, path in files.items() if name in finished},
             "command": command,
+            **({"stopped": True} if stopped else {}),
             **commit_and_versions(),
         },
     )

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+_FORMULA = tuple("=+-@\t\r")  # what a formula begins with
+
 
 @contextlib.contextmanager
 def written(path: str | Path) -> Iterator[Path]:
@@ -81,3 +83,8 @@ class Attempts:
             if self.is_failing:
                 print(f"{self.what} could be written again.", file=sys.stderr, flush=True)
             self.is_failing = False
+
+
+def for_spreadsheet(text: str) -> str:
+    """A text for a cell of a CSV file, with a quote before what a spreadsheet would run as a formula; numbers aside."""
+    return f"'{text}" if text[:1] in _FORMULA else text

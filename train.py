@@ -26,6 +26,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"train.py: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        if options["verbose"] > 1:
+            raise
+        print(f"train.py: {error.filename or 'a file'}: {error.strerror or error}.", file=sys.stderr)
+        return 2
 
 
 def run(options: Mapping[str, Any], given: Mapping[str, Any]) -> int:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import csv
 import importlib.metadata
+import io
 import json
 import math
 import platform
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import kept
 from evaluation.comparison import Evaluation
 from evaluation.page import to_html
 from evaluation.words import verdict
@@ -89,19 +92,34 @@ def write(evaluation: Evaluation, folder: str | Path) -> tuple[Path, Path, Path]
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     json_path, csv_path, html_path = (folder / f"evaluation.{suffix}" for suffix in ("json", "csv", "html"))
-    html_path.write_text(to_html(evaluation, sorted(folder.glob("curves*.png"))))
-    json_path.write_text(json.dumps(to_dict(evaluation), indent=2) + "\n")
-    terms, kpis = list(evaluation.played[0].terms), list(evaluation.played[0].kpis)
-    with csv_path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["policy", "day", "service_day", "reward", *kpis, *(f"term_{term}" for term in terms)])
-        for played in evaluation.played:
-            for i, case in enumerate(played.cases):
-                numbers = [played.reward[i], *(played.kpis[kpi][i] for kpi in kpis)]
-                numbers += [played.terms[term][i] for term in terms]
-                cells = ["" if math.isnan(value) else f"{value:.6g}" for value in numbers]
-                writer.writerow([played.policy, case.label, case.cluster, *cells])
+    kept.write_text(json_path, json.dumps(to_dict(evaluation), indent=2) + "\n")
+    kept.write_text(csv_path, to_csv(evaluation))
+    kept.write_text(html_path, to_html(evaluation, sorted(folder.glob("curves*.png"))))
     return json_path, csv_path, html_path
+
+
+def write_somewhere(evaluation: Evaluation, folder: str | Path) -> tuple[tuple[Path, Path, Path], OSError | None]:
+    """``write``, into a temporary folder when ``folder`` can't be written; then also the error that says why."""
+    try:
+        return write(evaluation, folder), None
+    except OSError as error:
+        return write(evaluation, tempfile.mkdtemp(prefix="evaluation_")), error
+
+
+def to_csv(evaluation: Evaluation) -> str:
+    """A row per policy and day."""
+    terms, kpis = list(evaluation.played[0].terms), list(evaluation.played[0].kpis)
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["policy", "day", "service_day", "reward", *kpis, *(f"term_{term}" for term in terms)])
+    for played in evaluation.played:
+        for i, case in enumerate(played.cases):
+            numbers = [played.reward[i], *(played.kpis[kpi][i] for kpi in kpis)]
+            numbers += [played.terms[term][i] for term in terms]
+            cells = ["" if math.isnan(value) else f"{value:.6g}" for value in numbers]
+            names = (kept.for_spreadsheet(str(name)) for name in (played.policy, case.label, case.cluster))
+            writer.writerow([*names, *cells])
+    return buffer.getvalue()
 
 
 def commit_and_versions() -> dict[str, Any]:

@@ -13,12 +13,14 @@ import yaml
 
 import envs  # noqa: F401 - registers the ids
 from checked import SettingsError, nearest
+from envs.days import plain_yaml
 from envs.days.files import Names, read_days
 from envs.days.scenario import Scenario
 from evaluation.runner import Arena, Case, num_rows_for
 from reward import RewardWrapper
 
 DEFAULT_SCENARIOS = {"Dispatch-v0": "short_shift", "DispatchDay-v0": "operating_day"}
+FILES_SCENARIO = "paratransit"  # the shipped one whose days come from files
 NUM_GENERATED_DAYS = 500  # of the selection days and of the report days
 FIRST_SELECTION_DAY = 1_000_000
 FIRST_REPORT_DAY = 2_000_000
@@ -65,7 +67,9 @@ def resolve_world(
         overrides.pop(key, None)
     scenario = overrides.pop("scenario", None)
     if scenario is None and args.days_from and env_id == "DispatchDay-v0":
-        scenario = "paratransit"  # the shipped scenario whose days come from files
+        scenario = FILES_SCENARIO
+        # what the model's days were generated with says nothing of days from files
+        overrides = {key: value for key, value in overrides.items() if _is_of_files(key, value)}
     if args.scenario is not None:
         scenario, overrides = args.scenario, {}
     overrides.update(parse_values(args.env_kwargs))
@@ -76,6 +80,15 @@ def resolve_world(
     if args.plan_improvement is not None:
         overrides["plan_improvement"] = args.plan_improvement == "on"
     return env_id, None if reward == "none" else reward, overrides, scenario
+
+
+def _is_of_files(key: str, value: Any) -> bool:
+    """Whether days from files have this setting, too; a range of sizes is one of generated fleets."""
+    try:
+        Scenario.load(FILES_SCENARIO, **{key: value})
+    except ValueError:
+        return False
+    return not (key in ("num_drivers", "max_bookings") and isinstance(value, (list, tuple)))
 
 
 def make_env(env_id: str, scenario: Scenario, reward: str | None) -> Any:
@@ -106,7 +119,10 @@ def parse_values(pairs: Sequence[str]) -> dict[str, Any]:
         key, colon, text = pair.partition(":")
         if not colon or not key or not text:
             raise SetupError(f"--env-kwargs {pair}: expected key:value, such as load:2.0.")
-        values[key] = yaml.safe_load(text)
+        try:
+            values[key] = plain_yaml.parse(text)
+        except yaml.YAMLError:
+            raise SetupError(f"--env-kwargs {pair}: the value is no number, text, list or mapping.") from None
     return values
 
 

@@ -24,7 +24,7 @@ from baselines.registry import untuned
 from baselines.replanners import ReplanSearch, ReplanVroom
 from baselines.rules import MatchingWithPrices
 from envs.days.scenario import Scenario
-from evaluate import main
+from evaluate import Stopped, main, play_all
 from evaluation.players import normalizes_observations
 from evaluation.runs import TRAINED_AGENTS, by_name, find_run
 from reward import RewardV1, RewardV2
@@ -408,3 +408,73 @@ def test_days_from_files(tmp_path, capsys):
     assert json.loads((tmp_path / "evaluation.json").read_text())["objective"] == "cost_with_lateness"
     assert refused(capsys, "--days-from", str(tmp_path / "two"), "--days", "70-79").count("none of --days 70-79") == 1
     assert "expected ranges" in refused(capsys, "--days-from", str(tmp_path / "two"), "--days", "x")
+
+
+class Player:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+def stopped_at(name: str):
+    def play(player: Player) -> str:
+        if player.name == name:
+            raise KeyboardInterrupt
+        return f"what {player.name} did"
+
+    return play
+
+
+def test_what_was_played_is_kept_on_ctrl_c():
+    played, note = play_all([Player("a"), Player("b"), Player("c")], stopped_at("b"))
+    assert played == ["what a did"] and note is not None and "b, c did not play all days" in note
+    with pytest.raises(Stopped):
+        play_all([Player("a")], stopped_at("a"))
+
+
+def test_ctrl_c_leaves_a_table_and_files_of_those_that_finished(tmp_path, capsys, monkeypatch):
+    import evaluation.runner
+
+    play = evaluation.runner.play
+
+    def interrupted(policy, *args, **kwargs):
+        if policy.name == "random_valid":
+            raise KeyboardInterrupt
+        return play(policy, *args, **kwargs)
+
+    monkeypatch.setattr(evaluation.runner, "play", interrupted)
+    rules = ["nearest_driver", "wait_for_ever", "random_valid"]
+    assert main([*QUICK, "--policies", *rules, "--output", str(tmp_path)]) == 130
+    content = json.loads((tmp_path / "evaluation.json").read_text())
+    assert set(content["policies"]) < set(rules) and content["stopped"]
+    assert "stopped by Ctrl-C" in capsys.readouterr().out
+
+
+def test_table_is_printed_before_anything_is_written(tmp_path, capsys, monkeypatch):
+    import evaluation.files
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(evaluation.files, "write_somewhere", full)
+    assert main([*QUICK, "--policies", "nearest_driver", "--output", str(tmp_path)]) == 2
+    out, err = capsys.readouterr()
+    assert "nearest_driver" in out and "No space left on device" in err
+
+
+def test_folder_that_can_not_be_written_is_refused_before_anybody_plays(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main([*QUICK, "--output", str(tmp_path / "file" / "deep")]) == 2
+    assert "is no folder that can be written" in capsys.readouterr().err
+
+
+def test_shipped_agent_of_generated_days_plays_days_from_files(tmp_path):
+    options = ["--days-from", "docs/example-days", "--model", "v3-operating-day-seed1", "--no-latency"]
+    assert main([*options, "--env", "DispatchDay-v0", "--output", str(tmp_path)]) == 0
+    content = json.loads((tmp_path / "evaluation.json").read_text())
+    assert content["scenario"] == "paratransit" and content["plan_improvement"] is False
+
+
+@pytest.mark.parametrize("value", ["load:[", "load:{a: b", "load:!!python/object:os.system"])
+def test_values_that_are_no_plain_data_are_told(value, capsys):
+    assert main([*QUICK, "--env-kwargs", value]) == 2
+    assert "--env-kwargs" in capsys.readouterr().err

@@ -12,6 +12,7 @@ from stable_baselines3 import DQN
 import envs  # noqa: F401
 import reward
 import train
+from checked import SettingsError
 from tests.training.tiny import metrics_of, run, write_config
 from training.real_days import read_day_lists
 from training.settings import REPO_ROOT
@@ -111,5 +112,37 @@ def test_days_are_not_both_trained_on_and_selected_with(tmp_path, day_folder, ca
 
 
 def test_days_that_are_not_there_are_named(tmp_path, day_folder, capsys):
-    assert train.main(["--days-from", str(day_folder), "-f", str(tmp_path)]) == 2
+    assert train.main(["--days-from", str(day_folder), "-f", str(tmp_path), "--train-days", "0-1"]) == 2
     assert "holds service days 0-3, none of --eval-days 45-59" in capsys.readouterr().err
+
+
+def test_other_days_than_the_shipped_ones_are_divided(day_folder):
+    # three quarters of four days
+    training, selection = read_day_lists([str(day_folder)], "0-44", "45-59")
+    assert [[day.label for day in days] for days in (training, selection)] == [["000", "001", "002"], ["003"]]
+
+
+def test_days_without_numbers_go_by_their_order(day_folder):
+    for path in sorted(day_folder.glob("day-*")):
+        _, number, kind = path.name.split("-")
+        path.rename(path.with_name(f"{('fri', 'mon', 'tue', 'wed')[int(number)]}-{kind}"))
+    training, selection = read_day_lists([str(day_folder)], "0-44", "45-59")
+    assert [[day.label for day in days] for days in (training, selection)] == [["fri", "mon", "tue"], ["wed"]]
+
+
+def test_columns_of_other_languages_are_read(tmp_path, day_folder):
+    for path in day_folder.glob("*-bookings.csv"):
+        path.write_text(path.read_text().replace("earliest_pickup_min", "first_of_all", 1))
+    names = tmp_path / "names.yml"
+    names.write_text("columns:\n  first_of_all: earliest_pickup_min\n")
+    training, _ = read_day_lists([str(day_folder)], "0-44", "45-59", str(names))
+    assert len(training) == 3
+    with pytest.raises(SettingsError, match="--days-from"):
+        read_day_lists([str(day_folder)], "0-44", "45-59")
+
+
+def test_one_day_is_too_few_to_train_on(day_folder):
+    for path in [*day_folder.glob("day-001*"), *day_folder.glob("day-002*"), *day_folder.glob("day-003*")]:
+        path.unlink()
+    with pytest.raises(SettingsError, match="holds 1 service days"):
+        read_day_lists([str(day_folder)], "0-44", "45-59")

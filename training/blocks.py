@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
+import contextlib
 import inspect
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rl_zoo3.utils import ALGOS
 
 from agents.branching import BranchSettings
 from agents.imitation import TeacherSettings
 from checked import SettingsError, is_number_as_text, nearest
+from envs.days import plain_yaml
+from training.callables import import_name
 from training.settings import REPO_ROOT
 from training.teacher import with_rule
 
@@ -85,9 +86,9 @@ def read_block(path: str | Path, block: str, fall_back: bool = True) -> tuple[st
     if not Path(path).is_file():
         raise SettingsError(f"hyperparameter file {path}: there is no such file.")
     try:
-        blocks = yaml.safe_load(Path(path).read_text())
-    except yaml.YAMLError as error:
-        raise SettingsError(f"hyperparameter file {path} is not valid YAML: {error}") from error
+        blocks = plain_yaml.load(path)
+    except (ValueError, OSError) as error:
+        raise SettingsError(f"hyperparameter file {error}") from error
     if not isinstance(blocks, dict):
         raise SettingsError(
             f"hyperparameter file {path}: expected blocks named after environments, such as 'Dispatch-v0:'."
@@ -96,8 +97,9 @@ def read_block(path: str | Path, block: str, fall_back: bool = True) -> tuple[st
     if block not in names and not (fall_back and "default" in names):
         advice = nearest(block, names)
         for other in sorted(Path(path).parent.glob("*.yml")):
-            if block in (yaml.safe_load(other.read_text()) or {}):
-                advice = f"{other} has one: pass --algo {other.stem}."
+            with contextlib.suppress(ValueError, OSError, TypeError):
+                if block in (plain_yaml.load(other) or {}):
+                    advice = f"{other} has one: pass --algo {other.stem}."
         raise SettingsError(f"hyperparameter file {path}: there is no block '{block}'. {advice}")
     name = block if block in names else "default"
     if not isinstance(blocks[name], dict):
@@ -174,12 +176,3 @@ def import_named_classes(kwargs: dict[str, Any]) -> dict[str, Any]:
         if isinstance(value, str) and "." in value and (key == "activation_fn" or key.endswith("_class")):
             result[key] = import_name(value)
     return result
-
-
-def import_name(dotted: str) -> Any:
-    """What a dotted name such as ``torch.nn.ReLU`` stands for."""
-    module, _, name = dotted.rpartition(".")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise SettingsError(f"'{dotted}' can't be imported: {error}") from error

@@ -42,6 +42,7 @@ from stable_baselines3.common.vec_env import VecEnv, sync_envs_normalization
 from tqdm import tqdm
 
 import kept
+from checked import SettingsError
 from training import checkpoint
 from training.metrics import TrainingMetrics
 from training.writers import save_model
@@ -68,11 +69,11 @@ class EpsilonDecayPerEpisode(BaseCallback):
     def __init__(self, initial: float, final: float, factor: float) -> None:
         super().__init__()
         if not 0.0 <= final <= initial <= 1.0:
-            raise ValueError(
+            raise SettingsError(
                 f"EpsilonDecayPerEpisode: expected 0 <= final <= initial <= 1, got final={final}, initial={initial}."
             )
         if not 0.0 < factor <= 1.0:
-            raise ValueError(f"EpsilonDecayPerEpisode: expected 0 < factor <= 1, got {factor}.")
+            raise SettingsError(f"EpsilonDecayPerEpisode: expected 0 < factor <= 1, got {factor}.")
         self.initial, self.final, self.factor = float(initial), float(final), float(factor)
         self.num_episodes = 0
 
@@ -82,7 +83,7 @@ class EpsilonDecayPerEpisode(BaseCallback):
 
     def _on_training_start(self) -> None:
         if not hasattr(self.model, "exploration_schedule"):
-            raise ValueError(
+            raise SettingsError(
                 f"EpsilonDecayPerEpisode: {type(self.model).__name__} has no exploration rate; remove the callback."
             )
         self.num_episodes = self.model._episode_num  # type: ignore[attr-defined]
@@ -219,7 +220,7 @@ class SelectionEvaluation(EvalCallback):
     ) -> None:
         super().__init__(eval_env, **kwargs)
         self.metrics, self.shows_progress, self.params = metrics, shows_progress, params
-        self._attempts = kept.Attempts("what evaluations leave (evaluations.npz, best_model.zip)")
+        self._evaluations, self._best = kept.Attempts("evaluations.npz"), kept.Attempts("best_model.zip")
         self._bar: Any = None
         self._kpis: list[dict[str, float]] = []
 
@@ -278,10 +279,10 @@ class SelectionEvaluation(EvalCallback):
             )
         assert isinstance(rewards, list) and isinstance(lengths, list)
         self._tell(rewards, lengths)
-        with self._attempts.one():
+        with self._evaluations.one():
             self._write_evaluations(rewards, lengths)
         if self.last_mean_reward > self.best_mean_reward:
-            with self._attempts.one():
+            with self._best.one():
                 self._write_best()
                 self.best_mean_reward = self.last_mean_reward
         if self.metrics is not None:

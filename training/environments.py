@@ -13,6 +13,7 @@ import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecMonitor, VecNormalize
 
+from checked import SettingsError
 from envs import SELECTION_DAYS, TRAINING_DAYS
 from training import checkpoint
 from training.real_days import read_day_lists
@@ -61,8 +62,16 @@ class Environments:
         self._training_list, self._selection_list = training_days, None
         if training_days is None:
             self._training_list, self._selection_list = read_day_lists(
-                settings.days_from, settings.train_days, settings.eval_days
+                settings.days_from, settings.train_days, settings.eval_days, settings.columns
             )
+
+    @property
+    def days_from_files(self) -> tuple[list[str], list[str]] | None:
+        """Labels of the days that are trained on, and of those that select; None for generated days."""
+        if not self._training_list or self._selection_list is None:
+            return None
+        training, selection = ([day.label for day in days] for days in (self._training_list, self._selection_list))
+        return training, selection
 
     def training(self, log_folder: Path | None) -> VecEnv:
         """``n_envs`` environments; finished episodes go to ``*.monitor.csv`` in the folder."""
@@ -175,12 +184,32 @@ class Environments:
         if normalized is None and self.settings.trained_agent and started_from.is_file():
             normalized = VecNormalize.load(str(started_from), env)
         if normalized is None and self.recipe.normalize is not None:
-            normalized = VecNormalize(env, **self.recipe.normalize)
+            normalized = _normalized(env, self.recipe.normalize)
         if normalized is not None and is_evaluation:
             normalized.training = normalized.norm_reward = False
         if is_evaluation:  # a model wraps its own, as images need it
             return BaseAlgorithm._wrap_env(normalized or env, verbose=0, monitor_wrapper=False)
         return normalized or env
+
+
+def _normalized(env: VecEnv, arguments: dict[str, Any]) -> VecNormalize:
+    """
+    Running averages around ``env``.
+
+    Raises
+    ------
+    SettingsError
+        When the observation can't be normalised, or by settings that don't exist.
+    """
+    try:
+        return VecNormalize(env, **arguments)
+    except TypeError as error:
+        raise SettingsError(f"normalize: {error}. Its keys are those of VecNormalize, such as norm_obs.") from error
+    except (ValueError, AssertionError) as error:
+        raise SettingsError(
+            f"normalize: this observation can't be normalised as a whole ({error}). Write 'normalize: {{norm_obs: "
+            "false}' to scale the reward alone, or name its parts with norm_obs_keys."
+        ) from error
 
 
 def quiet_monitor(env: VecEnv, filename: str | None = None) -> VecMonitor:

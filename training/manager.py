@@ -10,6 +10,8 @@ the environments differ, `training.run_folder` what is kept. Beyond that
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,7 @@ from training.callbacks import (
 )
 from training.environments import Environments
 from training.metrics import TrainingMetrics
+from training.real_days import DEFAULT_RANGES
 from training.recipe import Recipe, check_buffer
 from training.run_folder import Occupied, RunFolder
 from training.settings import RunSettings
@@ -62,7 +65,10 @@ class RunManager:
     def __init__(self, settings: RunSettings) -> None:
         self.settings = settings
         check_tracking(settings)
-        self.recipe = Recipe.of(settings.hyperparams)
+        try:
+            self.recipe = Recipe.of(settings.hyperparams)
+        except (TypeError, ValueError, AssertionError) as error:
+            raise as_setting(error, "a class named in the settings refuses its arguments") from error
         self.checkpoint: Path | None = None
         self._occupied: Occupied | None = None
         if settings.resume is not None:
@@ -103,11 +109,11 @@ class RunManager:
             if self._occupied is None:
                 self._occupied = Occupied(self.folder.path)
             return self._set_up()
-        except SettingsError:
+        except Exception as error:
             self._release()
             if self.settings.resume is None:
                 self.folder.discard()
-            raise
+            raise as_setting(error, "the run can't be set up with these settings") from error
 
     def _release(self) -> None:
         if self._occupied is not None:
@@ -141,6 +147,10 @@ class RunManager:
         self.metrics.write()
         if settings.verbose > 0:
             print(f"Run folder: {self.folder.path}")
+            days = self.environments.days_from_files
+            if days is not None:
+                training, selection = (f"{len(labels)} ({labels[0]} to {labels[-1]})" for labels in days)
+                print(f"Days from files: {training} are trained on, {selection} select the best model.")
         return self.model
 
     def _make_model(self, env: VecEnv) -> BaseAlgorithm:
@@ -241,6 +251,10 @@ class RunManager:
             )
         except (RunStopped, KeyboardInterrupt):
             self.is_stopped = True
+        except SettingsError:  # of a callback that meets its algorithm for the first time
+            if not is_resumed and model.num_timesteps == 0:
+                self.folder.discard()
+            raise
         finally:
             for callback in self.callbacks:
                 if isinstance(callback, Checkpoints):
@@ -295,12 +309,15 @@ class RunManager:
         resolved = settings.to_resolved()
         args = resolved.pop("args")
         training, selection = (self.environments.kwargs(is_evaluation) for is_evaluation in (False, True))
+        days = self.environments.days_from_files
+        is_divided = days is not None and (settings.train_days, settings.eval_days) == DEFAULT_RANGES
+        played = days if days is not None and is_divided else (args["train_days"], args["eval_days"])
         return {
             "config": {**resolved, "command": metrics.command()},
             "seeds": {
                 "seed": settings.seed,
-                "training_days": args["train_days"] if "day_list" in training else training.get("days"),
-                "selection_days": args["eval_days"] if "day_list" in selection else selection.get("days"),
+                "training_days": played[0] if "day_list" in training else training.get("days"),
+                "selection_days": played[1] if "day_list" in selection else selection.get("days"),
                 "num_selection_days_played": settings.eval_episodes,
             },
             **metrics.commit(),
@@ -345,10 +362,16 @@ def make_model(settings: RunSettings, recipe: Recipe, env: VecEnv) -> BaseAlgori
     if "buffer_size" in constructor and "replay_buffer_class" not in constructor and not issubclass(algo, MaskableDQN):
         check_buffer(constructor["buffer_size"], settings.n_timesteps, env.observation_space)
     if not settings.trained_agent:
+
+        def make(keys: Mapping[str, Any]) -> BaseAlgorithm:
+            return algo(env=env, tensorboard_log=None, **fixed, **keys)
+
         try:
-            return algo(env=env, tensorboard_log=None, **fixed, **constructor)
-        except ValueError as error:
-            raise SettingsError(f"--algo {settings.algo} --env {settings.env}: {error}") from error
+            return make(constructor)
+        except Exception as error:
+            key = refused_key(make, constructor)
+            where = f"--algo {settings.algo} --env {settings.env}"
+            raise as_setting(error, f"{where}: {key} is refused" if key else where) from error
     kept = {name: value for name, value in constructor.items() if name not in ("policy", "policy_kwargs")}
     try:
         data, _, _ = load_from_zip_file(settings.trained_agent)
@@ -356,5 +379,30 @@ def make_model(settings: RunSettings, recipe: Recipe, env: VecEnv) -> BaseAlgori
         if not issubclass(algo, MaskableDQN) or data["observation_space"] == env.observation_space:
             return algo.load(settings.trained_agent, env=env, tensorboard_log=None, **fixed, **kept)
         return load_for(settings.trained_agent, env, algo, **fixed, **kept)
-    except ValueError as error:  # no model, or one of other spaces
-        raise SettingsError(f"--trained-agent {settings.trained_agent}: {error}") from error
+    except Exception as error:  # no model, one of other spaces, or damaged
+        raise as_setting(error, f"--trained-agent {settings.trained_agent}") from error
+
+
+def refused_key(make: Callable[[Mapping[str, Any]], Any], constructor: Mapping[str, Any]) -> str | None:
+    """The key without which the algorithm can be made; None when it isn't one alone."""
+    for key in constructor:
+        if key in ("policy", "buffer_size"):  # needed, and all the others are cheaper with a small buffer
+            continue
+        with contextlib.suppress(Exception):
+            make({name: value for name, value in constructor.items() if name != key})
+            return key
+    return None
+
+
+def as_setting(error: Exception, where: str) -> SettingsError:
+    """An error of a library while a run is set up, as one of its settings; ``--verbose 2`` shows where it came from."""
+    if isinstance(error, SettingsError):
+        return error
+    if isinstance(error, MemoryError):
+        return SettingsError(
+            f"{where}: it doesn't fit into memory ({error or 'no more is given'}). Lower buffer_size or n_envs."
+        )
+    if isinstance(error, OSError):
+        return SettingsError(f"{error.filename or where}: {error.strerror or error}.")
+    text = str(error).strip().partition("\n")[0] or type(error).__name__
+    return SettingsError(f"{where}: {text} (--verbose 2 shows where this comes from)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 from collections.abc import Sequence
 from dataclasses import MISSING, fields
 from typing import Any
@@ -15,6 +16,7 @@ DEFAULT_ENV = "Dispatch-v0"
 DEFAULTS = {
     each.name: each.default for each in (*fields(SearchOptions), *fields(RunSettings)) if each.default is not MISSING
 }
+YAML_WORDS = {"true": True, "false": False, "null": None}
 EPILOG = """\
 examples:
   python train.py --reward v2 -P
@@ -29,7 +31,7 @@ class Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionH
 
 
 class StoreDict(argparse.Action):
-    """``key:value`` pairs into a dict, each value a Python expression, as rl-zoo3 reads them."""
+    """``key:value`` pairs into a dict, each value a literal of Python; rl-zoo3 runs it as code."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: Any = None
@@ -38,13 +40,31 @@ class StoreDict(argparse.Action):
         for pair in values:
             key, _, text = pair.partition(":")
             try:
-                pairs[key] = eval(text, {})  # of whoever sits at this keyboard; YAML is never evaluated
-            except Exception as error:
+                pairs[key] = literal(text)
+            except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
                 raise argparse.ArgumentError(
                     self,
-                    f"expected key:value with a Python value, came '{pair}' ({error}). Quote text: {key}:\"'...'\"",
+                    f"expected key:value with a number, true, false, a quoted text, a list or a dict, came '{pair}'. "
+                    f"Quote text: {key}:\"'...'\"",
                 ) from None
         setattr(namespace, self.dest, pairs)
+
+
+def literal(text: str) -> Any:
+    """
+    The value of a literal: numbers, texts, lists, dicts (``dict(a=1)`` too), True or true.
+
+    Raises
+    ------
+    ValueError, SyntaxError
+        For anything that would have to be run.
+    """
+    if text in YAML_WORDS:
+        return YAML_WORDS[text]
+    tree = ast.parse(text.strip(), mode="eval").body
+    if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id == "dict" and not tree.args:
+        return {str(each.arg): literal(ast.unparse(each.value)) for each in tree.keywords}
+    return ast.literal_eval(tree)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -83,6 +103,7 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
     add("--num-drivers", type=int, help="default: the scenario's")
     add("--max-bookings", type=int, help="bookings shown at once; default: the scenario's")
     add("--days-from", nargs="+", metavar="FOLDER", help="train on days read from files instead of generated ones")
+    add("--columns", metavar="NAMES", help="what columns and values are called in them: fr, de, it or a YAML file")
     add("--train-days", help="service days of --days-from to train on")
     add("--eval-days", help="service days of --days-from that select the best model")
     add("--gym-packages", nargs="+", help="modules to import first, for environments and algorithms of your own")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from stable_baselines3.common.utils import ConstantSchedule
 
 from agents.replay import machine_memory
 from checked import SettingsError
-from training.blocks import import_name, import_named_classes
+from training.blocks import import_named_classes
+from training.callables import import_name
 from training.teacher import with_rule
 
 SCHEDULED = ("learning_rate", "clip_range", "clip_range_vf")
@@ -101,6 +103,8 @@ def schedule(key: str, value: Any) -> Any:
     kind, _, number = str(value).partition("_")
     try:
         if kind != "lin":
+            raise ValueError
+        if not 0.0 <= float(number) < math.inf:
             raise ValueError
         return SimpleLinearSchedule(float(number))
     except ValueError:

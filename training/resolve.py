@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import zipfile
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -23,6 +24,7 @@ from baselines import tuned_settings
 from checked import SettingsError, check_names, nearest
 from envs import SELECTION_DAYS, TRAINING_DAYS, DispatchEnv
 from envs.days.scenario import Scenario
+from evaluation.runs import ModelError, find_run
 from evaluation.setup import usual_objective
 from training.blocks import (
     check_algo,
@@ -33,6 +35,8 @@ from training.blocks import (
     known_keys,
     read_block,
 )
+from training.callables import check_callables
+from training.limits import check_options, check_settings
 from training.renamed import with_new_names
 from training.rewards import find_reward, prices_of_wrapper, reward_of_wrapper, with_prices
 from training.run_folder import read_resolved
@@ -62,6 +66,8 @@ def resolve(options: Mapping[str, Any], given: Collection[str] = (), change_bloc
         For anything that can't be used.
     """
     env_id, algo = options["env"], options["algo"]
+    if isinstance(given, Mapping):
+        check_options(given)
     if env_id not in gym.registry:
         raise SettingsError(
             f"--env {env_id}: unknown environment. {nearest(env_id, gym.registry)} One of your own: name the package "
@@ -75,8 +81,8 @@ def resolve(options: Mapping[str, Any], given: Collection[str] = (), change_bloc
                 raise SettingsError(
                     f"--{name.replace('_', '-')} is for dispatch days, and {env_id} has none. Leave it out."
                 )
-    if options.get("trained_agent") and not Path(options["trained_agent"]).is_file():
-        raise SettingsError(f"--trained-agent {options['trained_agent']}: there is no such file.")
+    if options.get("trained_agent"):
+        _check_agent(options["trained_agent"], algo)
 
     reward = find_reward(options["reward"]) if has_days and options.get("reward") else None
     config = options.get("conf_file") or _shipped_config(env_id, algo, has_days, reward.name if reward else "v2")
@@ -88,9 +94,13 @@ def resolve(options: Mapping[str, Any], given: Collection[str] = (), change_bloc
         hyperparams = change_block({**hyperparams, **({"env_wrapper": reward.env_wrapper} if reward else {})})
     hyperparams = with_new_names(algo, hyperparams, where)
     check_hyperparams(hyperparams, algo, where)
+    check_settings(hyperparams, where)
     named = with_new_names(algo, options.get("hyperparams") or {}, "--hyperparams")
     check_names("--hyperparams", named, known_keys(algo))
+    check_settings(named, "--hyperparams")
     hyperparams.update(named)
+    check_settings(hyperparams, where, only=())  # what only shows together
+    check_callables(hyperparams, options.get("gym_packages") or (), where)
     verbose = options.get("verbose", 1)
     if reward is not None:
         _put_in_reward(hyperparams, reward.env_wrapper, verbose)
@@ -100,6 +110,9 @@ def resolve(options: Mapping[str, Any], given: Collection[str] = (), change_bloc
         hyperparams["env_kwargs"] = env_kwargs
         _check_days("--env-kwargs", env_kwargs, TRAINING_DAYS)
         _check_days("--eval-env-kwargs", eval_env_kwargs, SELECTION_DAYS)
+        if _is_ours(env_id):
+            _check_scenario(env_id, env_kwargs)
+            _check_scenario(env_id, {**env_kwargs, **eval_env_kwargs})
         _put_in_tuned(hyperparams, env_id, env_kwargs, bool(options.get("days_from")), verbose)
     check_parts(hyperparams, where)
     vec_env = options.get("vec_env") or ("batched" if _wants_batch(algo, env_id) else "dummy")
@@ -139,7 +152,11 @@ def resumed(run_folder: str, given: Mapping[str, Any]) -> RunSettings:
     SettingsError
         When the folder is no run, or an option would make it another run.
     """
+    check_options(given)
     content = read_resolved(run_folder)
+    check_callables(
+        content["hyperparams"], content["args"].get("gym_packages") or (), f"settings of the run {run_folder}"
+    )
     check_resumable(run_folder, given, content["args"])
     changes = {name: given[name] for name in RESUMABLE if name in given}
     return RunSettings.from_resolved(content, **changes, resume=run_folder)
@@ -247,9 +264,45 @@ def _tuned(
 
 def _check_days(where: str, env_kwargs: Mapping[str, Any], allowed: range) -> None:
     """Training, selection and report days are kept apart."""
-    first, last = env_kwargs.get("days", (allowed.start, allowed.stop))
+    days = env_kwargs.get("days", (allowed.start, allowed.stop))
+    is_pair = isinstance(days, (list, tuple)) and len(days) == 2 and all(type(each) is int for each in days)
+    if not is_pair or days[1] <= days[0]:
+        raise SettingsError(f"{where}: days: expected two day numbers, [first, last], the last one excluded.")
+    first, last = days
     if first < allowed.start or last > allowed.stop:
         raise SettingsError(
             f"{where}: days ({first}, {last}) reach beyond ({allowed.start}, {allowed.stop}). Training, selection "
             "and report days are kept apart: nothing is trained on days that judge it."
+        )
+
+
+def _check_scenario(env_id: str, env_kwargs: Mapping[str, Any]) -> None:
+    """Refuse settings of a scenario that it would refuse itself, later."""
+    kwargs = {**gym.spec(env_id).kwargs, **env_kwargs}
+    for name in ("days", "day_list", "in_order", "render_mode"):
+        kwargs.pop(name, None)
+    try:
+        Scenario.load(kwargs.pop("scenario", "short_shift"), **kwargs)
+    except (ValueError, TypeError, OSError, AttributeError) as error:
+        raise SettingsError(f"--scenario, --env-kwargs: {error}") from error
+
+
+# One may go on with the networks of the other.
+_FAMILY = {"branching_dqn": "maskable_dqn"}
+
+
+def _check_agent(path: str, algo: str) -> None:
+    """Refuse what is no model, and one of another algorithm."""
+    if not Path(path).is_file():
+        raise SettingsError(f"--trained-agent {path}: there is no such file.")
+    if not zipfile.is_zipfile(path):
+        raise SettingsError(f"--trained-agent {path}: is no model (a .zip that Stable-Baselines3 saved).")
+    try:
+        trained = find_run(path).algo
+    except ModelError:  # of an algorithm of somebody's own
+        return
+    if _FAMILY.get(trained, trained) != _FAMILY.get(algo, algo):
+        raise SettingsError(
+            f"--trained-agent {path}: a model of {trained}, and {algo} is to be trained. Pass --algo {trained}, or "
+            f"the zip of a {algo}."
         )

@@ -57,6 +57,7 @@ class RunSettings:
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
     eval_env_kwargs: Mapping[str, Any] = field(default_factory=dict)
     days_from: Sequence[str] | None = None
+    columns: str | None = None
     train_days: str = "0-44"
     eval_days: str = "45-59"
     gym_packages: Sequence[str] = ()

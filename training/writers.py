@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import threading
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import TensorBoardOutputFormat
 from stable_baselines3.common.monitor import ResultsWriter
+from tensorboard.summary.writer.event_file_writer import _AsyncWriterThread
 from torch.utils.tensorboard import SummaryWriter
 
 import kept
@@ -57,6 +59,7 @@ class Curves(TensorBoardOutputFormat):
     """TensorBoard's curves; after a failure they go on in a file of their own, with a gap."""
 
     def __init__(self, folder: str, first_step: int = 0) -> None:
+        _silence_writers()
         super().__init__(folder)
         self.folder = folder
         self.attempts = kept.Attempts("the curves of TensorBoard")
@@ -75,3 +78,17 @@ class Curves(TensorBoardOutputFormat):
     def close(self) -> None:
         with contextlib.suppress(OSError):
             super().close()
+
+
+def _silence_writers() -> None:
+    """TensorBoard's thread prints a traceback when the disk is full; `Curves` says it in a line."""
+    before = threading.excepthook
+    if getattr(before, "is_of_curves", False):
+        return
+
+    def hook(args: threading.ExceptHookArgs) -> None:
+        if not (isinstance(args.thread, _AsyncWriterThread) and isinstance(args.exc_value, OSError)):
+            before(args)
+
+    hook.is_of_curves = True  # type: ignore[attr-defined]
+    threading.excepthook = hook

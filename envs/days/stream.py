@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -59,12 +60,25 @@ class DayStream:
 
     def state(self) -> dict[str, Any]:
         """Where the stream stands; the days of a list aren't in it."""
-        return {"random": self._random.bit_generator.state, "position": self._position}
+        return {"random": self._random.bit_generator.state, "position": self._position, "days": self._checksum()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from where a stream of the same days stood."""
+        """
+        Go on from where a stream of the same days stood.
+
+        Raises
+        ------
+        ValueError
+            When there are other days now.
+        """
+        if state["days"] != self._checksum():
+            raise ValueError("the days to draw from are others than before. Put the same files back.")
         self._random.bit_generator.state = state["random"]
         self._position = state["position"]
+
+    def _checksum(self) -> int:
+        labels = [f"{self._first}-{self._last}"] if self._day_list is None else [day.label for day in self._day_list]
+        return zlib.crc32("\n".join(labels).encode())
 
     def name_of(self, day: int | Day) -> int:
         """A number that stands for one of the stream's days: its own, or its place in the list."""

@@ -69,6 +69,7 @@ def search_of(settings: RunSettings, options: SearchOptions) -> Search:
         device=settings.device,
         num_threads=max(settings.num_threads, 1),
         gym_packages=tuple(settings.gym_packages),
+        columns=settings.columns,
     )
     for key in ("n_timesteps", "n_evaluations", "n_trials", "retest_seeds"):
         if getattr(search, key) < 1:

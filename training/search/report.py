@@ -16,6 +16,7 @@ import yaml
 from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial, TrialState
 
+import kept
 from checked import SettingsError
 from evaluation.statistics import Interval, bootstrap_mean
 from training.search.search import Search, retest_name
@@ -297,13 +298,14 @@ def write_trials(trials: Sequence[FrozenTrial], path: Path) -> None:
     writer = csv.writer(buffer)
     writer.writerow(["slot", "trial", "state", "score", *noted, *names, *(f"score_{step}" for step in steps)])
     for trial in trials:
-        writer.writerow(
+        cells = (
             [trial.user_attrs[SLOT], trial.number, trial.state.name, trial.value]
             + [trial.user_attrs.get(key) for key in noted]
             + [trial.params.get(name) for name in names]
             + [trial.intermediate_values.get(step) for step in steps]
         )
-    path.write_text(buffer.getvalue())
+        writer.writerow([kept.for_spreadsheet(cell) if isinstance(cell, str) else cell for cell in cells])
+    kept.write_text(path, buffer.getvalue())
 
 
 # --- what another pruner would have done ------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from checked import SettingsError
 from envs import SELECTION_DAYS
 from evaluation.runner import Case
 from evaluation.setup import make_scenario
-from training.real_days import read_day_lists, service_day
+from training.real_days import numbered, read_day_lists
 from training.rewards import reward_of_wrapper
 from training.search import spaces
 from training.search.trial import Task
@@ -29,6 +29,7 @@ RUN_ONLY = (
     "device",
     "num_threads",
     "gym_packages",
+    "columns",
     "days_from",  # lies elsewhere on another machine; its days are compared instead
 )
 
@@ -76,6 +77,7 @@ class Search:
     device: str
     num_threads: int
     gym_packages: tuple[str, ...] = ()
+    columns: str | None = None
 
     @property
     def space(self) -> tuple[spaces.Dimension, ...]:
@@ -116,11 +118,14 @@ class Search:
                 )
             cases = [Case(day, str(day), str(day)) for day in range(first, end)]
             return None, cases[: self.objective_days], cases[self.objective_days :]
-        training, selection = read_day_lists(self.days_from, self.train_days, self.eval_days)
+        training, selection = read_day_lists(self.days_from, self.train_days, self.eval_days, self.columns)
         assert selection is not None
-        numbers = sorted({service_day(day) for day in selection})
+        number_of = {
+            day.label: number for number, day in numbered(list({day.label: day for day in selection}.values())).items()
+        }
+        numbers = sorted(set(number_of.values()))
         half = set(numbers[: (len(numbers) + 1) // 2])
-        cases = [Case(day, f"{i}/{day.label}", str(service_day(day))) for i, day in enumerate(selection)]
+        cases = [Case(day, f"{i}/{day.label}", str(number_of[day.label])) for i, day in enumerate(selection)]
         objective = [case for case in cases if int(case.cluster) in half]
         return training, objective, [case for case in cases if int(case.cluster) not in half]
 
