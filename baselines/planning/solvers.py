@@ -105,8 +105,8 @@ def is_installed(name: str) -> bool:
     return importlib.util.find_spec(name) is not None
 
 
-def _whole(values: FloatArray) -> npt.NDArray[np.int64]:
-    return np.rint(np.asarray(values) * SCALE).astype(np.int64)
+def _whole(values: FloatArray, scale: int = SCALE) -> npt.NDArray[np.int64]:
+    return np.rint(np.asarray(values) * scale).astype(np.int64)
 
 
 def _chosen(ends: list[float], pickup_min: float) -> int:
@@ -124,12 +124,15 @@ class PyVrp:
 
     name = "pyvrp"
 
-    def __init__(self, time_limit_ms: float, seed: int = 0, num_iterations: int | None = None) -> None:
+    def __init__(
+        self, time_limit_ms: float, seed: int = 0, num_iterations: int | None = None, scale: int = SCALE
+    ) -> None:
         self._pyvrp = _module("pyvrp", self.name)
         self._time_limit_ms, self._seed, self._num_iterations = time_limit_ms, seed, num_iterations
+        self._scale = scale
 
     def solve(self, problem: RoutingProblem, warm: Routes, pickups: list[list[float]]) -> Routes:
-        pyvrp = self._pyvrp
+        pyvrp, scale = self._pyvrp, self._scale
         choices = problem.choices()
         drivers = [n for n in range(problem.num_drivers) if np.isfinite(problem.start_min[n])]
         if not choices or not drivers:
@@ -137,14 +140,14 @@ class PyVrp:
         size, num_bookings = problem.num_drivers + problem.num_bookings + 1, problem.num_bookings
         offset = max(0.0, -float(problem.cost.min()))  # arcs must not cost less than nothing: the prize carries it
         durations = np.zeros((size, size), np.int64)
-        durations[:-1, -1 - num_bookings : -1] = np.ceil(problem.minutes * SCALE)
+        durations[:-1, -1 - num_bookings : -1] = np.ceil(problem.minutes * scale)
         costs = np.zeros((size, size), np.int64)
-        costs[:-1, -1 - num_bookings : -1] = _whole(problem.cost + offset)
+        costs[:-1, -1 - num_bookings : -1] = _whole(problem.cost + offset, scale)
         extras = sorted(set(problem.driver_cost[drivers].tolist()))
         matrices = []
         for extra in extras:
             matrix = costs.copy()
-            matrix[:-1, -1 - num_bookings : -1] += round((extra - extras[0]) * SCALE)
+            matrix[:-1, -1 - num_bookings : -1] += round((extra - extras[0]) * scale)
             matrices.append(matrix)
         offset -= extras[0]
         for matrix in (durations, *matrices):
@@ -160,10 +163,10 @@ class PyVrp:
             pyvrp.Client(
                 problem.num_drivers + r,
                 delivery=[int(is_special[r])],
-                service_duration=int(np.ceil(problem.service_min[r] * SCALE)),
-                tw_early=int(np.ceil(problem.earliest_min[r] * SCALE)),
-                tw_late=max(int(end * SCALE), int(np.ceil(problem.earliest_min[r] * SCALE))),
-                prize=max(0, round((worth + offset) * SCALE)),
+                service_duration=int(np.ceil(problem.service_min[r] * scale)),
+                tw_early=int(np.ceil(problem.earliest_min[r] * scale)),
+                tw_late=max(int(end * scale), int(np.ceil(problem.earliest_min[r] * scale))),
+                prize=max(0, round((worth + offset) * scale)),
                 required=False,
                 group=group_of.get(r),
             )
@@ -177,8 +180,8 @@ class PyVrp:
                 capacity=[num_bookings if problem.can_take[n][is_special].all() else 0],
                 start_depot=d,
                 end_depot=len(drivers),
-                tw_early=int(np.ceil(problem.start_min[n] * SCALE)),
-                tw_late=max(int(problem.end_min[n] * SCALE), int(np.ceil(problem.start_min[n] * SCALE))),
+                tw_early=int(np.ceil(problem.start_min[n] * scale)),
+                tw_late=max(int(problem.end_min[n] * scale), int(np.ceil(problem.start_min[n] * scale))),
                 profile=extras.index(float(problem.driver_cost[n])),
             )
             for d, n in enumerate(drivers)

@@ -12,7 +12,8 @@ import pytest
 
 from baselines.planning import solvers
 from baselines.planning.bound import BoundSearch, TooManyLabelsError, is_beyond, upper_bound
-from baselines.planning.hindsight import Planner, hindsight, is_from_policy
+from baselines.planning.hindsight import PYVRP_SCALE, Planner, hindsight, is_from_policy
+from baselines.planning.problem import make_problem
 from baselines.planning.worth import worth_of
 from baselines.policy import Policy
 from baselines.registry import make_rules
@@ -203,6 +204,17 @@ def test_a_second_solver_polishes_what_was_found(monkeypatch):
     assert found.origin.endswith("pyvrp")
     polished = planner.polish([[0], [1], [], []], solvers.PyVrp(0.0, 0, 500))
     assert planner.replay(polished)[0] == pytest.approx(best.value)
+
+
+def test_a_plan_without_slack_is_not_rounded_away():
+    pytest.importorskip("pyvrp")
+    # 1.234 km take 2.468 min; the window closes half a thousandth of a minute after that, and nobody may be late. In
+    # hundredths the way takes 2.47, until 482.47, and the window ends at 482.46.
+    scenario = Scenario.load("operating_day", plan_improvement=False, max_lateness_min=0.0)
+    day = line_day([booking("b0", (1.234, 2), (480, 482.4685))], [driver("d0", 0)])
+    problem = make_problem(Planner(day, scenario, None, "cost").new_plan())
+    assert solvers.PyVrp(0.0, 0, 50).solve(problem, [[]], [[]]) == [[]]
+    assert solvers.PyVrp(0.0, 0, 50, PYVRP_SCALE).solve(problem, [[]], [[]]) == [[0]]
 
 
 def test_a_played_plan_that_no_search_finds_becomes_the_plan(monkeypatch, tmp_path):
