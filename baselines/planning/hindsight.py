@@ -274,7 +274,7 @@ def hindsight(
                 break
             before_polish, base = best.value, best.origin.split(" and ")[0]
             polished = planner.polish(best.routes, pyvrp)
-            offer(polished, f"{base} and pyvrp")
+            offer(polished, base if base == "pyvrp" else f"{base} and pyvrp")
             offer(planner.search(polished, num_iterations, seed), f"{base} and search")
             if sign * (best.value - before_polish) <= POLISHED * abs(before_polish):
                 break
