@@ -2,7 +2,7 @@
 What an outside solver still saves on the routes that a rule drove: ``python -m studies.polish``.
 
 The rule plays selection days of the operating day (or days from files) under plan improvement; PyVRP then starts from
-its routes with the whole day known, and our own search for a moment too. Drivers and shifts are the same, and nobody
+its routes, and our own search for a moment too. Drivers, shifts and the bookings driven are the same, and nobody
 leaves for a booking before the tick at which it becomes known. Both plans are replayed through the simulator, so what
 PyVRP can't know (breaks, how speeds change by the hour) is no gain. What is left to it says how good the planner's
 sequences are, apart from what it knew when. Ends with a table (``studies.results``).
@@ -94,6 +94,7 @@ def polish(
 ) -> Polished:
     """The routes of one day as they are, and as both make them."""
     planner = Planner(case.day, scenario, reward, objective, case.num_unservable)
+    planner.rows = np.intersect1d(planner.rows, [k for route in routes for k in route]).astype(np.int32)
     as_better = max if SIGN[objective] > 0 else min
     by_pyvrp, _ = planner.replay(planner.polish(routes, solver))
     by_search, _ = planner.replay(planner.search(routes, SEARCH_ITERATIONS, SOLVER_SEED))
