@@ -129,6 +129,8 @@ class DispatchBatch:
             When the day has more drivers than the batch, or the scenario generates no days.
         """
         if not isinstance(day, Day):
+            if isinstance(day, bool) or not isinstance(day, (int, np.integer)) or not 0 <= day < 2**63:
+                raise ValueError(f"day: expected a number from 0 or a Day, got {day!r}.")
             self.load_generated_days(np.array([b]), np.array([day], np.int64))
             return
         if day.num_drivers > self.num_drivers:
@@ -252,7 +254,7 @@ class DispatchBatch:
         actions
             Integers, shape (B,), each in [0, N * M].
         """
-        actions = np.asarray(actions, np.int64)
+        actions = whole_numbers(actions)
         before = self.buffer_in_use
         self.next_buffer()
         if actions.shape != (self.batch_size,) or not _step_and_observe(
@@ -305,6 +307,21 @@ class DispatchBatch:
         num_unservable = [len(day.unservable(max_lateness_min)) if isinstance(day, Day) else 0 for day in days]
         values = kpi_rows(self.world, rows, np.array(num_unservable))
         return [dict(zip(KPI_NAMES, row, strict=True)) for row in values.tolist()]
+
+
+def whole_numbers(actions: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """
+    Actions as an array of integers.
+
+    Raises
+    ------
+    ValueError
+        For 1.7 or "1", which NumPy would make whole numbers of.
+    """
+    given = np.asarray(actions)
+    if given.dtype.kind not in "iu":
+        raise ValueError(f"actions: expected integers, got {actions!r}.")
+    return given.astype(np.int64, copy=False)
 
 
 def _copy_matrix(source: Any, target: Any, num_drivers: int, old: int, new: int) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
-from envs.batch import DispatchBatch
+from envs.batch import DispatchBatch, whole_numbers
 from envs.days.day import Day
 from envs.days.scenario import Scenario
 from envs.days.stream import DayStream
@@ -129,7 +129,7 @@ class DispatchVecEnv(VecEnv):
         return self._priced_observation()
 
     def step_async(self, actions: npt.NDArray[Any]) -> None:
-        self._actions = np.asarray(actions, np.int64)
+        self._actions = whole_numbers(actions)
 
     def step_wait(self) -> VecEnvStepReturn:
         self.batch.step(self._actions)

@@ -160,3 +160,17 @@ def test_an_observation_of_the_batch_stays_as_it_was_for_two_more_steps():
     for observation, copy in zip(observations, kept, strict=True):
         for key, array in copy.items():
             assert np.array_equal(observation[key], array), key
+
+
+@pytest.mark.parametrize("day", [-1, 1.5, "3", True, None.__class__, 2**70])
+def test_day_that_can_not_be_is_refused(day):
+    with pytest.raises(ValueError, match="expected a number from 0 or a Day"):
+        gym.make("Dispatch-v0").unwrapped.reset(options={"day": day})
+
+
+@pytest.mark.parametrize("action", [1.7, "1", None, [1], True])
+def test_action_that_is_no_whole_number_is_refused(action):
+    env = gym.make("Dispatch-v0").unwrapped
+    env.reset(options={"day": 1})
+    with pytest.raises(ValueError, match="actions: expected"):
+        env.step(action)
