@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from checked import SettingsError, is_number_as_text
+from checked import SettingsError, check_names, is_number_as_text
 
 MANY = 10**12  # decisions; more than any run makes
 MAX_ENVS = 10_000
@@ -57,7 +57,7 @@ SETTINGS: dict[str, Number] = {
     "gamma": SHARE,
     "gae_lambda": SHARE,
     "tau": Number(0.0, 1.0, is_above=True),
-    "batch_size": Number(1, 10**7, is_whole=True, also=(None,)),
+    "batch_size": Number(1, 10**7, is_whole=True),
     "buffer_size": Number(1, 10**12, is_whole=True),
     "learning_starts": Number(0, MANY, is_whole=True),
     "gradient_steps": Number(-1, 10**6, is_whole=True),
@@ -81,6 +81,7 @@ SETTINGS: dict[str, Number] = {
 FLAGS = ("double_q", "strict_masks", "normalize_advantage", "use_sde", "optimize_memory_usage", "use_rms_prop")
 MAPPINGS = ("policy_kwargs", "replay_buffer_kwargs", "monitor_kwargs", "env_kwargs", "branching", "teacher")
 TEXTS = ("policy",)
+MONITOR_KEYS = ("info_keywords", "reset_keywords", "allow_early_resets")
 SCHEDULED = ("learning_rate", "clip_range", "clip_range_vf")
 
 OPTIONS: dict[str, Number] = {
@@ -148,6 +149,12 @@ def check_settings(hyperparams: Mapping[str, Any], where: str, only: Collection[
             hint = " YAML 1.1 reads 1e-4 as text: write 1.0e-4." if is_number_as_text(value) else ""
             raise SettingsError(f"{where}: {key}: expected {expected}, came {_shown(value)}.{hint}")
     _check_train_freq(hyperparams, where)
+    monitor = hyperparams.get("monitor_kwargs") or {}
+    check_names(f"{where}: monitor_kwargs", monitor, MONITOR_KEYS)
+    for key in ("info_keywords", "reset_keywords"):
+        words = monitor.get(key, ())
+        if not isinstance(words, (list, tuple)) or not all(isinstance(word, str) for word in words):
+            raise SettingsError(f"{where}: monitor_kwargs: {key}: expected a list of names.")
 
 
 def _expected(key: str, value: Any) -> str | None:

@@ -251,19 +251,21 @@ class RunManager:
             )
         except (RunStopped, KeyboardInterrupt):
             self.is_stopped = True
-        except SettingsError:  # of a callback that meets its algorithm for the first time
-            if not is_resumed and model.num_timesteps == 0:
-                self.folder.discard()
-            raise
+        except Exception as error:
+            if is_resumed or model.num_timesteps > 0:
+                raise
+            self.folder.discard()  # nothing was trained: a callback or evaluation met its algorithm for the first time
+            raise as_setting(error, "the run can't begin with these settings") from error
         finally:
             for callback in self.callbacks:
                 if isinstance(callback, Checkpoints):
                     callback.restore_handlers()
                 if isinstance(callback, Progress):
                     callback.close()
-            self.metrics.write(
-                num_timesteps=model.num_timesteps, finished_at=None if self.is_stopped else metrics.now()
-            )
+            if self.folder.path.is_dir():
+                self.metrics.write(
+                    num_timesteps=model.num_timesteps, finished_at=None if self.is_stopped else metrics.now()
+                )
         if not self.is_stopped:
             with self._attempts.one():
                 checkpoint.save(model, self.folder.path, with_buffer=settings.save_replay_buffer)

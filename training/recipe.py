@@ -61,7 +61,7 @@ class Recipe:
         env_wrapper, vec_env_wrapper = get_wrapper_class(rest), get_wrapper_class(rest, "vec_env_wrapper")
         callbacks = get_callback_list(rest)
         n_envs = rest.pop("n_envs", 1)
-        monitor_kwargs = rest.pop("monitor_kwargs", {})
+        monitor_kwargs = rest.pop("monitor_kwargs", None) or {}
         normalize = rest.pop("normalize", False)
         if normalize:
             normalize = dict(normalize) if isinstance(normalize, dict) else {}
