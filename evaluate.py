@@ -12,6 +12,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,11 @@ def main(argv: list[str] | None = None) -> int:
     if failure is not None:
         return BAD_SETTING
     return STOPPED if evaluation.about.get("stopped") else 0
+
+
+def packages_of(args: argparse.Namespace) -> tuple[str, ...]:
+    """Names of the user's own packages."""
+    return tuple(package.partition(".")[0] for package in args.gym_packages)
 
 
 class Stopped(Exception):
@@ -125,6 +131,7 @@ def _evaluate(args: argparse.Namespace, command: str, bar: tqdm[Any]) -> tuple[E
     )
 
     runs = find_runs(args.model, args.checkpoints or ["best"], args.algo)
+    runs = [replace(run, is_trusted=args.trust, packages=packages_of(args)) for run in runs]
     env_id, reward, overrides, scenario_name = resolve_world(args, [run.settings for run in runs])
     folder = Path(args.output) if args.output else folder_for_results(runs)
     if env_id not in DEFAULT_SCENARIOS:

@@ -41,13 +41,15 @@ def load_for(
     path: str | pathlib.Path | io.BufferedIOBase,
     env: GymEnv,
     algorithm: type[MaskableDQN] = MaskableDQN,
+    custom_objects: dict[str, Any] | None = None,
     **kwargs: Any,
 ) -> MaskableDQN:
     """
     Load a `MaskableDQN` (or ``algorithm``, built on it) with the pair network for any fleet and slot size.
 
     SB3 ties a model to its spaces; the weights of the pair network are not, so the policy is rebuilt on the spaces of
-    ``env`` and gets the trained weights. Further arguments go to ``algorithm.load``.
+    ``env`` and gets the trained weights. Further arguments go to ``algorithm.load``; ``custom_objects`` stand for what
+    would be unpickled (`agents.plain_zip`).
 
     Raises
     ------
@@ -56,7 +58,7 @@ def load_for(
     """
     # A file object is read twice: once for the check, once to load.
     start = path.tell() if isinstance(path, io.IOBase) else None
-    data, _, _ = load_from_zip_file(path)
+    data, _, _ = load_from_zip_file(path, custom_objects=custom_objects)
     assert data is not None
     name = "model" if start is not None else f"model {pathlib.Path(str(path)).name}"
     if not issubclass(data["policy_class"], PairPolicy):
@@ -67,6 +69,7 @@ def load_for(
     check_transferable(data["observation_space"], env.observation_space, name)  # type: ignore[arg-type]
     if start is not None:
         path.seek(start)  # type: ignore[union-attr]
-    changed = {"observation_space": env.observation_space, "action_space": env.action_space}
+    changed: dict[str, Any] = dict(custom_objects or {})
+    changed |= {"observation_space": env.observation_space, "action_space": env.action_space}
     changed |= {"verbose": kwargs["verbose"]} if "verbose" in kwargs else {}  # SB3 speaks before it takes kwargs in
     return algorithm.load(path, env=env, custom_objects=changed, **kwargs)

@@ -117,14 +117,24 @@ def _random(env: gym.Env[Any, Any], seed: int) -> Chooser:
 
 def _model(run: Run, env: gym.Env[Any, Any]) -> Chooser:
     """The model without exploration, shown observations as in training."""
-    model = load_model(run)
+    known = {"observation_space": env.observation_space, "action_space": env.action_space}
+    misfit = (
+        f"Name the model's own (--env, --env-kwargs); this environment has {env.observation_space} and "
+        f"{env.action_space}."
+    )
+    try:
+        model = load_model(run, known)
+    except ModelError as error:
+        raise ModelError(f"{error} {misfit}") from error
     if (model.observation_space, model.action_space) != (env.observation_space, env.action_space):
-        raise ModelError(
-            f"--model {run.path}: trained on {model.observation_space} and {model.action_space}, but the environment "
-            f"has {env.observation_space} and {env.action_space}. Name the model's own (--env, --env-kwargs)."
-        )
+        raise ModelError(f"--model {run.path}: trained on {model.observation_space} and {model.action_space}. {misfit}")
     files = [] if run.folder is None else sorted(run.folder.glob("*/vecnormalize.pkl"))
     scale = None
+    if files and normalizes_observations(run.settings) and not run.is_trusted:
+        raise ModelError(
+            f"--model {run.path}: its running averages ({files[0].name}) are a pickled object, and unpickling runs "
+            "whatever is in it. Pass --trust if the run is yours or comes from somebody you trust."
+        )
     if files and normalizes_observations(run.settings):
         scale = VecNormalize.load(str(files[0]), DummyVecEnv([lambda: env]))
         scale.training = False

@@ -28,6 +28,9 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="zips, run folders or names of shipped models; none: the rules alone",
     )
+    who.add_argument(
+        "--trust", action="store_true", help="load what is pickled in the models' files, too, which runs what is in it"
+    )
     who.add_argument("--algo", help="algorithm of a zip without its run folder (default: recognised)")
     which = who.add_mutually_exclusive_group()
     which.add_argument("--load-best", dest="checkpoints", action="store_const", const=["best"], help="best model")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import warnings
+import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -13,6 +14,7 @@ import torch
 from gymnasium import spaces
 
 from agents.ensemble import EnsemblePolicy
+from agents.plain_zip import NeedsPickle, plain_objects
 from baselines import make_rules, tuned_settings
 from baselines.planning.solvers import SolverMissing
 from baselines.policy import IntArray, Policy
@@ -56,16 +58,41 @@ def algo_class(algo: str) -> type[Any]:
     )
 
 
-def load_model(run: Run) -> Any:
-    """The model itself, to predict with only: no replay buffer, no rollouts."""
-    light = {"buffer_size": 1, "lr_schedule": lambda _: 0.0, "exploration_schedule": lambda _: 0.0}
+def load_model(run: Run, known_spaces: Mapping[str, spaces.Space[Any]] | None = None) -> Any:
+    """
+    The model itself, to predict with only: no replay buffer, no rollouts.
+
+    Nothing is unpickled, as that would run what is in the file, unless the run is trusted.
+
+    Raises
+    ------
+    ModelError
+        When it can't be read, or not without unpickling.
+    """
     cls = algo_class(run.algo)
+    objects = objects_of(run, known_spaces)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return cls.load(run.path, device="cpu", custom_objects=light)
+            return cls.load(run.path, device="cpu", custom_objects=objects)
     except Exception as error:
         raise ModelError(f"--model {run.path}: can't be loaded as {run.algo}: {error}") from error
+
+
+def objects_of(run: Run, known_spaces: Mapping[str, spaces.Space[Any]] | None = None) -> dict[str, Any]:
+    """What takes the place of pickled objects when the run's model is loaded; see `agents.plain_zip`."""
+    light = {"buffer_size": 1, "lr_schedule": lambda _: 0.0, "exploration_schedule": lambda _: 0.0}
+    if run.is_trusted:
+        return light
+    try:
+        return {**plain_objects(run.path, run.packages, known_spaces), **light}
+    except NeedsPickle as error:
+        raise ModelError(
+            f"--model {run.path}: {error}, and unpickling runs whatever is in it. Pass --trust if the file comes from "
+            "somebody you trust."
+        ) from error
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise ModelError(f"--model {run.path}: not a model saved by Stable-Baselines3 ({error}).") from error
 
 
 def load_policy(run: Run, env: Any) -> ModelPolicy:
@@ -90,7 +117,8 @@ def load_policy(run: Run, env: Any) -> ModelPolicy:
         from agents.transfer import load_for
 
         try:
-            model = load_for(run.path, env, type(model), device="cpu", buffer_size=1, verbose=0)
+            objects = {key: value for key, value in objects_of(run).items() if key != "buffer_size"}
+            model = load_for(run.path, env, type(model), objects, device="cpu", buffer_size=1, verbose=0)
         except ValueError as error:
             raise ModelError(f"--model {run.path}: {problem} ({error})") from error
     return ModelPolicy(run.name, model, own_reward(run, env, getattr(model, "prices", None)))

@@ -32,6 +32,10 @@ class Run:
     ----------
     settings
         Of ``resolved.yml``: reward, algo, env, env_kwargs, seed, hyperparams; empty for a bare zip.
+    is_trusted
+        Whether pickled objects in its files may be loaded, which runs them.
+    packages
+        Of the user's own (``--gym-packages``), whose policies may be looked up by name.
     """
 
     path: Path
@@ -39,6 +43,8 @@ class Run:
     checkpoint: str  # best, last or the name of the zip
     algo: str
     settings: dict[str, Any] = field(default_factory=dict)
+    is_trusted: bool = False
+    packages: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

@@ -169,8 +169,8 @@ def _expected(key: str, value: Any) -> str | None:
     if key == "normalize" and not isinstance(value, (bool, Mapping)):
         return "true, false or keys and values such as {norm_obs: false}"
     if key in SCHEDULED and isinstance(value, (int, float)):
-        low = -math.inf if key == "clip_range_vf" else 0.0
-        return Number(low).fault(value)
+        low, high = (-math.inf if key == "clip_range_vf" else 0.0), (10.0 if key == "learning_rate" else math.inf)
+        return Number(low, high).fault(value)
     if key in SCHEDULED and not isinstance(value, str) and not (value is None and key == "clip_range_vf"):
         return "a number, or lin_0.001 for a line down to 0"
     return None

@@ -69,7 +69,8 @@ def test_a_run_brings_its_environment_and_how_it_scaled_observations(tmp_path):
     scaled.obs_rms.mean[:], scaled.obs_rms.var[:] = 100.0, 1.0  # all observations are clipped to -10
     scaled.save(str(folder / "CartPole-v1" / "vecnormalize.pkl"))
     save_ppo(folder / "CartPole-v1.zip")
-    assert main(["--model", str(folder), "--episodes", "4"]) == 0
+    assert main(["--model", str(folder), "--episodes", "4"]) == 2  # the averages are pickled
+    assert main(["--model", str(folder), "--episodes", "4", "--trust"]) == 0
     policies = result(folder)["policies"]
     # One observation for ever, one action for ever: the pole falls within 11 steps.
     assert policies["ppo CartPole-v1_1 (last)"]["kpis"]["length"] <= 11
