@@ -47,7 +47,7 @@ class Number:
 
 
 SHARE = Number(0.0, 1.0)
-POSITIVE = Number(0.0, is_above=True)
+POSITIVE = Number(0.0, 1e9, is_above=True)
 COUNT = Number(1, MANY, is_whole=True)
 
 # Of the algorithms of Stable-Baselines3, sb3-contrib and this project: what a key is in all that have it.
@@ -68,9 +68,9 @@ SETTINGS: dict[str, Number] = {
     "max_grad_norm": POSITIVE,
     "n_steps": Number(1, 10**7, is_whole=True),
     "n_epochs": Number(1, 10**5, is_whole=True),
-    "ent_coef": Number(0.0, also=("auto",)),
-    "vf_coef": Number(0.0),
-    "target_kl": Number(0.0, is_above=True, also=(None,)),
+    "ent_coef": Number(0.0, 1e6, also=("auto",)),
+    "vf_coef": Number(0.0, 1e6),
+    "target_kl": Number(0.0, 1e6, is_above=True, also=(None,)),
     "stats_window_size": Number(1, 10**6, is_whole=True),
     "reward_scale": POSITIVE,
     "averaging": Number(0.0, 1.0, also=(None,)),

@@ -113,6 +113,7 @@ def test_every_value_that_can_not_be_ends_in_a_message(tmp_path, capsys):
         ("dqn", "optimize_memory_usage", True, "optimize_memory_usage"),
         ("branching_dqn", "branching", {"start": 2.0}, "start"),
         ("branching_dqn", "buffer_size", 10**11, "buffer_size"),
+        ("ppo", "ent_coef", 10**30, "ent_coef: expected a number from 0 to 1e+06"),
         ("ppo", "normalize", True, "normalize: {norm_obs: false}"),
         ("ppo", "normalize", {"norm_everything": True}, "normalize"),
         ("ppo", "callback", [{DECAY: {"initial": 1.0, "final": 0.1, "factor": 0.9}}], "no exploration rate"),
