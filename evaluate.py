@@ -120,7 +120,7 @@ def _evaluate(args: argparse.Namespace, command: str, bar: tqdm[Any]) -> tuple[E
     from evaluation.runner import play
     from evaluation.runs import find_runs, folder_for_results
     from evaluation.setup import (
-        DEFAULT_SCENARIOS,
+        SCENARIO_OF,
         day_notes,
         make_arena,
         make_cases,
@@ -134,7 +134,7 @@ def _evaluate(args: argparse.Namespace, command: str, bar: tqdm[Any]) -> tuple[E
     runs = [replace(run, is_trusted=args.trust, packages=packages_of(args)) for run in runs]
     env_id, reward, overrides, scenario_name = resolve_world(args, [run.settings for run in runs])
     folder = Path(args.output) if args.output else folder_for_results(runs)
-    if env_id not in DEFAULT_SCENARIOS:
+    if env_id not in SCENARIO_OF:
         kwargs = overrides if scenario_name is None else {**overrides, "scenario": scenario_name}
         evaluation = evaluate_foreign(args, env_id, reward, kwargs, runs, bar)
         evaluation.about["command"] = command

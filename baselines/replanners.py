@@ -21,6 +21,7 @@ from baselines.planning.plan import (
     load,
     make_objective,
     make_plan,
+    num_fixed,
     routes_of,
     set_routes,
 )
@@ -29,7 +30,7 @@ from baselines.planning.search import make_search, ruin_and_recreate
 from baselines.planning.solvers import OrTools, PyVrp, Solver, Vroom
 from baselines.planning.worth import assignment_ticks, worth_of
 from baselines.policy import IntArray, TunableRule
-from envs.orders import LAST, ORDER, Orders
+from envs.orders import LAST, ORDER, TO_NOBODY, Orders
 from envs.world.decisions import WAIT
 from envs.world.records import World
 from reward.prices import load_half_hours
@@ -41,7 +42,8 @@ _COMMON = (
     "Plans all open bookings anew at every tick, the backlog included (with one decision per tick: those in the "
     "slots), from its previous plan on, with tuned prices for driver time; assigns a booking to the driver of its plan "
     "when the trip must begin, or the booking would expire, before the next tick, and waits until then. Plan "
-    "improvement leaves its trips alone."
+    "improvement leaves its trips alone. Where promises are given at the call it plans anew what isn't frozen, and its "
+    "plan stands at once."
 )
 
 
@@ -119,13 +121,32 @@ class Replanner(TunableRule):
         actions, beyond = np.zeros(batch.batch_size, np.int64), []
         for b in np.flatnonzero(~batch.is_done).tolist():
             start = perf_counter()
-            due = self._due(world, b, payer, one_per_tick)
-            if one_per_tick:
+            if world.rules["promises_at_call"][0]:
+                beyond += self._exchange(world, b, payer)
+            elif one_per_tick:
+                due = self._due(world, b, payer, one_per_tick)
                 actions[b] = next((action_of(world, b, n, k) for n, k in due), WAIT)
             else:
-                beyond += [(b, n, k, LAST) for n, k in due]
+                beyond += [(b, n, k, LAST) for n, k in self._due(world, b, payer, one_per_tick)]
             self.decision_seconds.append(perf_counter() - start)
         return Orders(actions, np.array(beyond, ORDER))
+
+    def _exchange(self, world: World, b: int, payer: Any) -> list[tuple[int, int, int, int]]:
+        """
+        Orders that put a new plan in the place of the one in the world, behind its frozen trips.
+
+        Where promises are given at the call every wish needs a place at once, so the plan stands in the world; what the
+        plan leaves out is answered by the desk.
+        """
+        num_drivers = int(world.clocks["num_drivers"][b])
+        planned = [world.plans[b, n, num_fixed(world, b, n) :] for n in range(num_drivers)]
+        routes = [rows[rows >= 0].tolist() for rows in planned]
+        plan = self._plan(world, b, payer, _Held(trips=routes), slots_only=False)
+        found = routes_of(plan)
+        if found == routes:
+            return []
+        given_back = [(b, TO_NOBODY, k, LAST) for route in routes for k in route]
+        return given_back + [(b, n, k, LAST) for n, route in enumerate(found) for k in route]
 
     def _due(self, world: World, b: int, payer: Any, one_per_tick: bool) -> list[tuple[int, int]]:
         """(driver, booking) to be assigned at this tick, in this order; the plan is kept for the next tick."""
@@ -139,8 +160,11 @@ class Replanner(TunableRule):
 
     def _plan(self, world: World, b: int, payer: Any, held: _Held, slots_only: bool) -> Plan:
         clock = world.clocks[b]
+        at_call = bool(world.rules["promises_at_call"][0])
         rows = world.slots[b] if slots_only else world.open_rows[b, : int(clock["num_open"])]
         rows = rows[rows >= 0].astype(np.int32)
+        if at_call:
+            rows = np.concatenate((rows, *(np.array(route, np.int32) for route in held.trips)))
         weights = np.zeros(1, WEIGHTS_DTYPE) if payer is None else payer.function.weights.as_record()
         objective = make_objective(self.judged_by, None if payer is None else weights)
         objective["now_min"], objective["delay_min"] = clock["now_min"], self._settings["price_delay_min"]
@@ -150,7 +174,7 @@ class Replanner(TunableRule):
         bonus = self._settings["price_priority"] * bookings["priority"]
         bonus = bonus - self._settings["price_remote_km"] * remote_km
         plan = make_plan(world, b, objective, weights, rows, float(clock["now_min"]), bonus)
-        load(plan, held.trips)
+        load(plan, held.trips, drops_costly=not at_call)
         insert_missing(plan)
         if len(rows):
             self._improve(plan)

@@ -34,7 +34,11 @@ _HOME = {
     "DispatchEnv": "envs.dispatch_env",
     "Simulator": "envs.simulator",
 }
-_SCENARIO_OF = {"Dispatch-v0": "short_shift", "DispatchDay-v0": "operating_day"}
+SCENARIO_OF = {
+    "Dispatch-v0": "short_shift",
+    "DispatchDay-v0": "operating_day",
+    "DispatchDay-v1": "operating_day_promises",
+}
 
 __all__ = [
     "REPORT_DAYS",
@@ -54,7 +58,7 @@ __all__ = [
 
 def register_envs() -> None:
     """Register the environments with Gymnasium; those already registered, by whomever, stay as they are."""
-    for env_id, scenario in _SCENARIO_OF.items():
+    for env_id, scenario in SCENARIO_OF.items():
         if env_id not in gym.registry:
             gym.register(
                 env_id,

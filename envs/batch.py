@@ -14,7 +14,13 @@ from envs.days.generators import write_generated_day
 from envs.days.loading import write_day
 from envs.days.scenario import Scenario, generate_day, max_bookings_of_day
 from envs.kpis import KPI_NAMES, kpi_rows
-from envs.observation import allocate_observation, observation_space, write_observation, write_observations
+from envs.observation import (
+    allocate_observation,
+    observation_space,
+    write_expected,
+    write_observation,
+    write_observations,
+)
 from envs.world.borrowed import borrow
 from envs.world.compiled import jit
 from envs.world.decisions import refresh, step_day, to_next_decisions
@@ -94,12 +100,10 @@ class DispatchBatch:
         self.num_drivers = num_drivers or scenario.num_drivers
         self.max_bookings = max_bookings or scenario.max_bookings
         self.days: list[Day | int | None] = [None] * batch_size
-        self.buffers = [
-            allocate_observation(batch_size, self.num_drivers, self.max_bookings) for _ in range(num_buffers)
-        ]
+        self.buffers = [allocate_observation(batch_size, *self._observed_sizes()) for _ in range(num_buffers)]
         self.buffer_in_use = 0
         self._all_rows = np.arange(batch_size)
-        self.observation_space = observation_space(self.num_drivers, self.max_bookings)
+        self.observation_space = observation_space(*self._observed_sizes())
         self.action_space = gym.spaces.Discrete(self.num_drivers * self.max_bookings + 1)
         self._rates = np.zeros(1, DISTURBANCES)
         for name in DISTURBANCES.names or ():
@@ -108,6 +112,9 @@ class DispatchBatch:
         self._center = (scenario.observation.center_lat, scenario.observation.center_lon)
         self._scale_km = scenario.observation.scale_km
         self.world = self._allocate(max_bookings_of_day(scenario) if scenario.is_generated else 1, False)
+
+    def _observed_sizes(self) -> tuple[int, int, bool]:
+        return self.num_drivers, self.max_bookings, self.scenario.rules.expects_returns
 
     def _allocate(self, num_bookings: int, has_matrix: bool) -> World:
         return allocate_world(
@@ -169,6 +176,8 @@ class DispatchBatch:
             if name in _MATRICES:
                 if had_matrix:
                     _copy_matrix(source, target, self.num_drivers, capacity, new_capacity)
+            elif name == "events":
+                _copy_events(old, self._all_rows, new, self._all_rows)
             else:
                 target[tuple(slice(0, size) for size in source.shape)] = source
         places = new.drivers["place"]
@@ -186,7 +195,9 @@ class DispatchBatch:
         for batch in (self, source):
             batch._make_room(capacity, has_matrix)
         for name in World._fields:
-            if name != "rules":
+            if name == "events":
+                _copy_events(source.world, rows, self.world, at)
+            elif name != "rules":
                 _copy_rows(getattr(source.world, name), rows, getattr(self.world, name), at)
         for key, array in self.observation.items():
             _copy_rows(source.observation[key], rows, array, at)
@@ -264,6 +275,7 @@ class DispatchBatch:
             raise ValueError(
                 f"actions: expected {self.batch_size} integers from 0 to {self.action_space.n - 1}, got {actions!r}."
             )
+        self._write_expected(self._all_rows)
 
     def next_buffer(self) -> None:
         """From now on observations are written into the next set of arrays."""
@@ -272,6 +284,11 @@ class DispatchBatch:
     def write_observation(self, rows: int | npt.NDArray[np.int64] | None = None) -> None:
         """Write the observation of all rows, or of some, into ``observation``."""
         write_observations(self.world, self._rows(rows), self._scale_km, *self._observed_arrays())
+        self._write_expected(self._rows(rows))
+
+    def _write_expected(self, rows: npt.NDArray[np.int64]) -> None:
+        if "expected" in self.observation:
+            write_expected(self.world, rows, self.observation["expected"])
 
     def _observed_arrays(self) -> tuple[np.ndarray, ...]:
         out = self.observation
@@ -330,6 +347,13 @@ def _copy_matrix(source: Any, target: Any, num_drivers: int, old: int, new: int)
         (num_drivers + old, num_drivers + 2 * old, new - old),
     ):
         target[:, first + shift : last + shift, :old] = source[:, first:last]
+
+
+def _copy_events(source: World, rows: npt.NDArray[np.int64], target: World, at: npt.NDArray[np.int64]) -> None:
+    """The events that the clocks count; the log has room for many times as many."""
+    for row, place in zip(rows.tolist(), at.tolist(), strict=True):
+        size = int(source.clocks["num_events"][row])
+        target.events[place, :size].view(np.uint8)[:] = source.events[row, :size].view(np.uint8)
 
 
 def _copy_rows(source: np.ndarray, rows: npt.NDArray[np.int64], target: np.ndarray, at: npt.NDArray[np.int64]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from envs.world.borrowed import borrow
 from envs.world.compiled import inlined, jit
+from envs.world.expected import returns_expected
 from envs.world.records import NEVER, NO_BOOKING, World
 
 DRIVER_FEATURES = (
@@ -71,32 +72,47 @@ CLOCK_FEATURES = (
     "drivers",  # present / 20
     "open_per_driver",  # / 10
 )
+EXPECTED_FEATURES = (  # where returns are expected before they are called: how many, with earliest pickup within
+    "first_hour",  # from now, / drivers / 2
+    "second_hour",
+    "third_hour",
+    "fourth_hour",
+    "later",
+)
 NUM_DRIVER_FEATURES = len(DRIVER_FEATURES)
 NUM_BOOKING_FEATURES = len(BOOKING_FEATURES)
 NUM_PAIR_FEATURES = len(PAIR_FEATURES)
 NUM_CLOCK_FEATURES = len(CLOCK_FEATURES)
 
 
-def observation_space(num_drivers: int, max_bookings: int) -> gym.spaces.Dict:
-    """The Dict space of one environment; shapes as in ``allocate_observation`` without the batch axis."""
+def observation_space(num_drivers: int, max_bookings: int, expects_returns: bool = False) -> gym.spaces.Dict:
+    """
+    The Dict space of one environment; shapes as in ``allocate_observation`` without the batch axis.
+
+    ``expected`` is there where the scenario ``expects_returns``.
+    """
 
     def box(*shape: int) -> gym.spaces.Box:
         return gym.spaces.Box(-1.0, 1.0, shape, np.float32)
 
+    expected = {"expected": box(len(EXPECTED_FEATURES))} if expects_returns else {}
     return gym.spaces.Dict(
         {
             "drivers": box(num_drivers, NUM_DRIVER_FEATURES),
             "bookings": box(max_bookings, NUM_BOOKING_FEATURES),
             "pairs": box(num_drivers * max_bookings, NUM_PAIR_FEATURES),
             "clock": box(NUM_CLOCK_FEATURES),
+            **expected,
             "action_mask": gym.spaces.MultiBinary(num_drivers * max_bookings + 1),
         }
     )
 
 
-def allocate_observation(batch_size: int, num_drivers: int, max_bookings: int) -> dict[str, np.ndarray]:
+def allocate_observation(
+    batch_size: int, num_drivers: int, max_bookings: int, expects_returns: bool = False
+) -> dict[str, np.ndarray]:
     """Zeroed arrays of ``batch_size`` observations: float32 features, int8 mask (row a - 1 of pairs is action a)."""
-    space = observation_space(num_drivers, max_bookings)
+    space = observation_space(num_drivers, max_bookings, expects_returns)
     return {key: np.zeros((batch_size, *(box.shape or ())), box.dtype) for key, box in space.spaces.items()}
 
 
@@ -228,6 +244,18 @@ def write_observation(world: World, b, scale_km, drivers, bookings, pairs, clock
                 mask[b, row + 1] = 0
     mask[b, 0] = 1
     _write_clock(world, b, num_shown, clock[b])
+
+
+@jit
+def write_expected(world: World, rows, expected):
+    """Write EXPECTED_FEATURES of these rows into ``expected``, shape (B, len(EXPECTED_FEATURES))."""
+    world = borrow(world)
+    for b in rows:
+        clock = world.clocks[b]
+        for hour in range(len(EXPECTED_FEATURES)):
+            start = clock.now_min + 60.0 * hour
+            end = start + 60.0 if hour < len(EXPECTED_FEATURES) - 1 else NEVER
+            expected[b, hour] = _clip(returns_expected(world, b, start, end) / clock.num_drivers / 2.0)
 
 
 @jit

@@ -13,7 +13,8 @@ from envs.world.clock import forget_touched, move_on
 from envs.world.disturbances import DISTURBANCES
 from envs.world.orders import allocate_world, assign, default_rules, start_day, unassign
 from envs.world.plans import best_insertion, evaluate_insertion, has_room
-from envs.world.records import BookingState
+from envs.world.promises import freeze, refuse
+from envs.world.records import Actor, BookingState
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,31 @@ class Simulator:
         state = BookingState(self.world.bookings["state"][row, k])
         if state != BookingState.PLANNED:
             raise ValueError(f"{where}: is {state.name.lower()}, only a trip not begun can be unassigned.")
+        if self.world.bookings["is_frozen"][row, k]:
+            raise ValueError(f"{where}: leaves soon or was locked; a frozen trip keeps its driver.")
         unassign(self.world, row, k)
+
+    def refuse(self, booking_id: str, row: int = 0) -> None:
+        """Tell an open booking that nobody can come; a promised one can't be refused any more."""
+        k = self._booking_row(booking_id, row)
+        booking = self.world.bookings[row, k]
+        if BookingState(booking["state"]) != BookingState.OPEN or booking["is_promised"]:
+            state = "promised" if booking["is_promised"] else BookingState(booking["state"]).name.lower()
+            raise ValueError(
+                f"day {self.days[row].label}, booking '{booking_id}': is {state}, only an open wish can be refused."
+            )
+        refuse(self.world, row, k, int(Actor.POLICY))
+
+    def lock(self, booking_id: str, row: int = 0) -> None:
+        """Keep a planned trip with its driver from now on, as a trip that leaves within ``freeze_min`` is kept."""
+        k = self._booking_row(booking_id, row)
+        state = BookingState(self.world.bookings["state"][row, k])
+        if state != BookingState.PLANNED:
+            raise ValueError(
+                f"day {self.days[row].label}, booking '{booking_id}': is {state.name.lower()}, "
+                "only a planned trip can be locked."
+            )
+        freeze(self.world, row, k)
 
     def advance(self, num_ticks: int = 1, row: int = 0) -> None:
         """Move the clock of a row by ``num_ticks`` ticks; a day that is over stays as it is."""

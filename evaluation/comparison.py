@@ -18,6 +18,8 @@ OBJECTIVES = {"reward": 1, "cost": -1, "cost_with_lateness": -1}  # +1: more is 
 COMPARED_METRICS = (
     "reward",
     "service_rate",
+    "num_refused",
+    "num_broken",
     "on_time_share",
     "late_share_5",
     "lateness_mean_min",

@@ -26,7 +26,7 @@ from evaluation.players import load_model, normalizes_observations, pool_seeds
 from evaluation.progress import days_of
 from evaluation.runner import Case, Played, percentiles_ms
 from evaluation.runs import ModelError, Run
-from evaluation.setup import DEFAULT_SCENARIOS, SetupError
+from evaluation.setup import SCENARIO_OF, SetupError
 from reward import RewardWrapper
 
 RANDOM = "random_action"
@@ -93,7 +93,7 @@ def make_foreign(env_id: str, reward: str | None, env_kwargs: dict[str, Any]) ->
     try:
         spec = gym.spec(env_id)
     except gym.error.Error as error:
-        hint = nearest(env_id, DEFAULT_SCENARIOS)
+        hint = nearest(env_id, SCENARIO_OF)
         raise SetupError(
             f"--env {env_id}: unknown environment. {hint} For one of your own, name the package that registers it: "
             "--gym-packages."

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from evaluation.comparison import Evaluation
-from evaluation.table import table_rows
+from evaluation.table import PROMISE_LEGEND, promise_rows, table_rows
 from evaluation.words import headline, legend, notes, verdict
 
 _WIDTH, _LABEL_WIDTH, _ROW_HEIGHT = 960, 320, 24  # [px]
@@ -43,6 +43,8 @@ def to_html(evaluation: Evaluation, pictures: Sequence[Path] = ()) -> str:
         legend=legend(evaluation),
         header=header,
         rows=rows,
+        told=promise_rows(evaluation),
+        told_legend=PROMISE_LEGEND,
         drawing=_drawing(evaluation),
         pictures={path.stem: base64.b64encode(path.read_bytes()).decode() for path in pictures},
         notes=notes(evaluation),

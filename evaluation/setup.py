@@ -11,16 +11,15 @@ from typing import Any
 import gymnasium as gym
 import yaml
 
-import envs  # noqa: F401 - registers the ids
 from checked import SettingsError, nearest
+from envs import SCENARIO_OF
 from envs.days import plain_yaml
 from envs.days.files import Names, read_days
 from envs.days.scenario import Scenario
 from evaluation.runner import Arena, Case, num_rows_for
 from reward import RewardWrapper
 
-DEFAULT_SCENARIOS = {"Dispatch-v0": "short_shift", "DispatchDay-v0": "operating_day"}
-FILES_SCENARIO = "paratransit"  # the shipped one whose days come from files
+SCENARIOS_OF_FILES = {"DispatchDay-v0": "paratransit", "DispatchDay-v1": "paratransit_promises"}
 NUM_GENERATED_DAYS = 500  # of the selection days and of the report days
 FIRST_SELECTION_DAY = 1_000_000
 FIRST_REPORT_DAY = 2_000_000
@@ -39,10 +38,10 @@ def make_scenario(env_id: str, scenario: str | None, overrides: dict[str, Any]) 
     SetupError
         For an unknown environment or scenario, or a value that can't be.
     """
-    if env_id not in DEFAULT_SCENARIOS:
-        raise SetupError(f"--env {env_id}: unknown environment. {nearest(env_id, DEFAULT_SCENARIOS)}")
+    if env_id not in SCENARIO_OF:
+        raise SetupError(f"--env {env_id}: unknown environment. {nearest(env_id, SCENARIO_OF)}")
     try:
-        return Scenario.load(scenario or DEFAULT_SCENARIOS[env_id], **overrides)
+        return Scenario.load(scenario or SCENARIO_OF[env_id], **overrides)
     except (ValueError, FileNotFoundError) as error:
         raise SetupError(str(error)) from error
 
@@ -66,10 +65,10 @@ def resolve_world(
     for key in ("days", "day_list", "in_order", "render_mode"):
         overrides.pop(key, None)
     scenario = overrides.pop("scenario", None)
-    if scenario is None and args.days_from and env_id == "DispatchDay-v0":
-        scenario = FILES_SCENARIO
+    if scenario is None and args.days_from and env_id in SCENARIOS_OF_FILES:
+        scenario = SCENARIOS_OF_FILES[env_id]
         # what the model's days were generated with says nothing of days from files
-        overrides = {key: value for key, value in overrides.items() if _is_of_files(key, value)}
+        overrides = {key: value for key, value in overrides.items() if _is_of_files(scenario, key, value)}
     if args.scenario is not None:
         scenario, overrides = args.scenario, {}
     overrides.update(parse_values(args.env_kwargs))
@@ -82,10 +81,10 @@ def resolve_world(
     return env_id, None if reward == "none" else reward, overrides, scenario
 
 
-def _is_of_files(key: str, value: Any) -> bool:
+def _is_of_files(scenario: str, key: str, value: Any) -> bool:
     """Whether days from files have this setting, too; a range of sizes is one of generated fleets."""
     try:
-        Scenario.load(FILES_SCENARIO, **{key: value})
+        Scenario.load(scenario, **{key: value})
     except ValueError:
         return False
     return not (key in ("num_drivers", "max_bookings") and isinstance(value, (list, tuple)))

@@ -29,6 +29,22 @@ KPI_COLUMNS = {  # title -> KPI and what it is multiplied by
     "km/trip": ("km_per_served_trip", 1.0),
     "length": ("length", 1.0),  # of an episode elsewhere
 }
+PROMISE_COLUMNS = {
+    "refused": ("num_refused", 1.0),
+    "broken": ("num_broken", 1.0),
+    "given back": ("num_given_back", 1.0),
+    "new driver%": ("driver_changed_share", 100.0),
+    "<30 min%": ("driver_changed_share_30", 100.0),
+    "moved%": ("pickup_moved_share", 100.0),
+    "off min": ("pickup_off_mean_min", 1.0),
+    "off p95": ("pickup_off_p95_min", 1.0),
+    "appt late%": ("appointment_late_share", 100.0),
+}
+PROMISE_LEGEND = (
+    "What people were told, per day and in % of the served trips: wishes refused, promises broken, places given back, "
+    "trips whose driver changed (within 30 min of the pickup), pickups moved by more than 10 min, minutes between the "
+    "pickup as promised and as it was, appointments missed."
+)
 GAP_COLUMNS = {"p95late": "gap%", "km/trip": "closed%"}  # with hindsight, the second takes the place of the first
 
 
@@ -63,6 +79,20 @@ def table_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
     return rows
 
 
+def promise_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
+    """Header and cells, the policies in the order of ``table_rows``; none where nobody was told anything different."""
+    kpis = evaluation.played[0].kpis
+    columns = {title: column for title, column in PROMISE_COLUMNS.items() if column[0] in kpis}
+    means = {
+        name: {title: factor * evaluation.mean(name, kpi) for title, (kpi, factor) in columns.items()}
+        for name in evaluation.names
+    }
+    if not any(value > 0.0 for row in means.values() for title, value in row.items() if not title.startswith("off")):
+        return []
+    names = [row[0] for row in table_rows(evaluation)[1:]]
+    return [("policy", *columns), *((name, *map(number, means[name].values())) for name in names)]
+
+
 def _difference(evaluation: Evaluation, name: str) -> str:
     if name == evaluation.best_rule:
         return "best rule"
@@ -83,7 +113,10 @@ def _latency(evaluation: Evaluation, name: str) -> str:
 
 def table(evaluation: Evaluation) -> list[str]:
     """``table_rows`` as lines of at most TABLE_WIDTH characters."""
-    rows = table_rows(evaluation)
+    return _lines(table_rows(evaluation))
+
+
+def _lines(rows: list[tuple[str, ...]]) -> list[str]:
     widths = [max(len(line[column]) for line in rows) for column in range(len(rows[0]))]
     # What is too wide is taken from the names.
     widths[0] = max(16, min(widths[0], TABLE_WIDTH - sum(widths[1:]) - (len(widths) - 1)))
@@ -102,6 +135,8 @@ def text(evaluation: Evaluation) -> str:
     parts = [headline(evaluation), "", *table(evaluation), ""]
     worst = worst_day_lines(evaluation)
     parts += [*worst, ""] if worst else []
+    if told := promise_rows(evaluation):
+        parts += [PROMISE_LEGEND, *_lines(told), ""]
     meaning = legend(evaluation)
     parts += [] if meaning is None else [meaning]
     if evaluation.ahead:

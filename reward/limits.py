@@ -68,6 +68,7 @@ def largest_saving(weights: Weights, leg: Leg, priority: int) -> float:
     own = _worst_served(weights, priority, leg, latest)
     other = min(
         max(weights["lateness_worst"], weights["lateness_per_min"] * max(0.0, latest - grace))
+        + weights["late_appointment_per_min"] * latest
         for grace in (weights["lateness_grace_outbound_min"], weights["lateness_grace_return_min"])
     )
     approach = (weights["deadhead_per_km"] + weights["cost_per_km"]) * limits["longest_approach_km"]
@@ -106,7 +107,7 @@ def check_losing_never_pays(weights: Weights) -> None:
 def _worst_served(weights: Weights, priority: int, leg: Leg, lateness_min: float) -> float:
     approach_km = weights.limits["longest_approach_km"]
     return min(
-        _served(weights, priority, leg, lateness_min, approach_km, ride_km, is_emergency, False)
+        _served(weights, priority, leg, lateness_min, approach_km, ride_km, is_emergency, False, lateness_min)
         for ride_km in (0.0, weights.limits["longest_ride_km"])
         for is_emergency in (False, True)
     )
@@ -121,12 +122,14 @@ def _served(
     ride_km: float,
     is_emergency: bool,
     is_prompt: bool,
+    appointment_missed_min: float = 0.0,
 ) -> float:
     terms = trip_terms(
         weights,
         priority=priority,
         leg=leg,
         lateness_min=lateness_min,
+        appointment_missed_min=appointment_missed_min if leg == Leg.OUTBOUND else 0.0,
         is_prompt=is_prompt,
         approach_km=approach_km,
         ride_km=ride_km,

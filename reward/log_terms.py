@@ -22,6 +22,7 @@ def trip_terms(
     priority: int,
     leg: int,
     lateness_min: float,
+    appointment_missed_min: float = 0.0,
     is_prompt: bool,
     approach_km: float,
     ride_km: float,
@@ -37,6 +38,8 @@ def trip_terms(
     }
     if lateness_min > grace:
         terms["lateness"] = max(weights["lateness_worst"], weights["lateness_per_min"] * (lateness_min - grace))
+    if appointment_missed_min > 0.0:
+        terms["appointment"] = weights["late_appointment_per_min"] * appointment_missed_min
     if approach_km < weights["short_approach_km"] - ROUNDING_KM:
         terms["short_approach"] = weights["short_approach"]
     if priority >= weights["priority_from"]:
@@ -49,7 +52,7 @@ def trip_terms(
 
 
 def lost_terms(weights: Weights, *, priority: int, leg: int) -> dict[str, float]:
-    """Terms of one expired booking."""
+    """Terms of one booking that expired or was refused."""
     return {
         "expired": weights["expired"] * priority / 5,
         "lost": weights["lost_return"] if leg == Leg.RETURN else weights["lost_outbound"],
@@ -85,12 +88,14 @@ def episode_terms(world: World, b: int, weights: Weights) -> dict[str, float]:
     approaches_km: list[float] = []
     num_late = 0
     for event in world.events[b][: int(clock["num_events"])].tolist():
-        time_min, kind, driver, k, km = event
+        time_min, kind, driver, k, _, km, _, _ = event
         if kind == EventKind.PICKUP:
             picked_up[k] = (time_min, km, driver)
         elif kind in (EventKind.NO_SHOW, EventKind.ABANDON):
             pay(km_terms(weights, km))
-        elif kind == EventKind.EXPIRE:
+        elif kind == EventKind.BREAK and world.rules["promises_at_call"][0]:
+            pay({"broken": weights["broken"]})
+        elif kind in (EventKind.EXPIRE, EventKind.REFUSE):
             booking = world.bookings[b, k]
             pay(lost_terms(weights, priority=int(booking["priority"]), leg=int(booking["leg"])))
         elif kind == EventKind.DROPOFF:
@@ -105,6 +110,7 @@ def episode_terms(world: World, b: int, weights: Weights) -> dict[str, float]:
                     priority=int(booking["priority"]),
                     leg=int(booking["leg"]),
                     lateness_min=lateness_min,
+                    appointment_missed_min=max(0.0, pickup_min - float(booking["keeps_appointment_min"])),
                     is_prompt=pickup_min <= prompt_until + ROUNDING_MIN,
                     approach_km=approach_km,
                     ride_km=km,

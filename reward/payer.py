@@ -28,6 +28,7 @@ class HoldsWorld(Protocol):
 _WEIGHTS_OF_TERM = {
     "lateness": ("lateness_per_min",),
     "lost": ("lost_outbound", "lost_return"),
+    "appointment": ("late_appointment_per_min",),
     "deadhead": ("deadhead_per_km",),
     "fare": ("fare_per_trip", "fare_per_km"),
     "km_cost": ("cost_per_km",),

@@ -18,6 +18,8 @@ TRIP_TERMS = (
     "lateness",
     "expired",
     "lost",
+    "broken",
+    "appointment",
     "short_approach",
     "deadhead",
     "priority",
@@ -38,6 +40,8 @@ _ASSIGNED = TERM_NAMES.index("assigned")
 _LATENESS = TERM_NAMES.index("lateness")
 _EXPIRED = TERM_NAMES.index("expired")
 _LOST = TERM_NAMES.index("lost")
+_BROKEN = TERM_NAMES.index("broken")
+_APPOINTMENT = TERM_NAMES.index("appointment")
 _SHORT_APPROACH = TERM_NAMES.index("short_approach")
 _DEADHEAD = TERM_NAMES.index("deadhead")
 _PRIORITY = TERM_NAMES.index("priority")
@@ -57,6 +61,8 @@ _STATE_PLANNED = int(BookingState.PLANNED)
 _STATE_UNDER_WAY = int(BookingState.UNDER_WAY)
 _STATE_SERVED = int(BookingState.SERVED)
 _STATE_EXPIRED = int(BookingState.EXPIRED)
+_STATE_REFUSED = int(BookingState.REFUSED)
+_STATE_BROKEN = int(BookingState.BROKEN)
 _STATE_NO_SHOW = int(BookingState.NO_SHOW)
 _EVENT_ABANDON = int(EventKind.ABANDON)
 _RETURN = int(Leg.RETURN)
@@ -67,13 +73,16 @@ def booking_terms(w, booking, state, pickup_min, approach_km, is_emergency, out)
     """
     Write the trip terms of one booking into ``out`` (float64, shape (len(TRIP_TERMS),)).
 
-    A trip planned, under way or served pays its trip terms, on the predicted or the actual pickup. An expired booking
-    pays what losing it costs. A no-show pays for the kilometres of the vain approach. Any other booking pays nothing.
+    A trip planned, under way or served pays its trip terms, on the predicted or the actual pickup. A booking that
+    expired or was refused pays what losing it costs, and more if that broke a promise. A no-show pays for the
+    kilometres of the vain approach. Any other booking pays nothing.
     """
     out[:] = 0.0
-    if state == _STATE_EXPIRED:
+    if state == _STATE_EXPIRED or state == _STATE_REFUSED or state == _STATE_BROKEN:
         out[_EXPIRED] = w.expired * booking.priority / 5.0
         out[_LOST] = w.lost_return if booking.leg == _RETURN else w.lost_outbound
+        if state == _STATE_BROKEN:
+            out[_BROKEN] = w.broken
     elif state == _STATE_NO_SHOW:
         out[_DEADHEAD] = w.deadhead_per_km * approach_km
         out[_KM_COST] = w.cost_per_km * approach_km
@@ -83,6 +92,8 @@ def booking_terms(w, booking, state, pickup_min, approach_km, is_emergency, out)
         late_min = pickup_min - booking.latest_pickup_min - grace_min
         if late_min > 0.0:
             out[_LATENESS] = max(w.lateness_worst, w.lateness_per_min * late_min)
+        if pickup_min > booking.keeps_appointment_min:
+            out[_APPOINTMENT] = w.late_appointment_per_min * (pickup_min - booking.keeps_appointment_min)
         if approach_km < w.short_approach_km - ROUNDING_KM:
             out[_SHORT_APPROACH] = w.short_approach
         out[_DEADHEAD] = w.deadhead_per_km * approach_km

@@ -41,6 +41,8 @@ WEIGHTS: dict[str, Entry] = {
     "expired": Entry(-1, 0.0, "{unit}/booking", "booking expired, times priority/5"),
     "lost_outbound": Entry(-1, 0.0, "{unit}/booking", "outbound booking expired, whatever its priority"),
     "lost_return": Entry(-1, 0.0, "{unit}/booking", "return booking expired, whatever its priority"),
+    "broken": Entry(-1, 0.0, "{unit}/booking", "promised at the call and lost, on top of the two above"),
+    "late_appointment_per_min": Entry(-1, 0.0, "{unit}/min", "pickup too late for the appointment, beside lateness"),
     "short_approach": Entry(+1, 0.0, "{unit}/trip", "own approach leg is short"),
     "short_approach_km": Entry(0, 5.0, "km", "short means less than this"),
     "deadhead_per_km": Entry(-1, 0.0, "{unit}/km", "approach leg"),

@@ -16,6 +16,7 @@ from envs.world.borrowed import borrow
 from envs.world.compiled import inlined, jit
 from envs.world.plans import prefix
 from envs.world.records import NEVER, NO_DRIVER, BookingState, EventKind, World
+from envs.world.ruin_recreate import LOST_PROMISE_MIN, LOST_WISH_MIN
 from envs.world.sketch import ROUTE, TERMS, TRIP, moves_at, sketch_legs, sketch_route, sketch_terms, sketch_trips
 from reward.terms import TRIP_TERMS, booking_terms
 
@@ -40,6 +41,7 @@ _COSTS = {"cost": (1.0, 0.0, 300.0), "cost_with_lateness": (1.0, 5.0, 300.0)}  #
 NUM_TERMS = len(TRIP_TERMS)
 _PLANNED = int(BookingState.PLANNED)
 _EXPIRED = int(BookingState.EXPIRED)
+_UNRELEASED = int(BookingState.UNRELEASED)
 
 
 class Plan(NamedTuple):
@@ -129,6 +131,23 @@ def make_plan(
 
 
 @jit
+def num_fixed(world: World, b, n):
+    """
+    How many trips at the head of the plan of driver ``n`` are no longer anybody's to plan.
+
+    All of them where a place is a promise; where promises are given at the call, those up to the last frozen one.
+    """
+    plan_len = world.drivers[b, n].plan_len
+    if not world.rules[0].promises_at_call:
+        return plan_len
+    fixed = 0
+    for position in range(plan_len):
+        if world.bookings[b, world.plans[b, n, position]].is_frozen:
+            fixed = position + 1
+    return fixed
+
+
+@jit
 def _begin(world: World, b, plan):
     world = borrow(world)
     plan = borrow(plan)
@@ -141,7 +160,7 @@ def _begin(world: World, b, plan):
         route, driver = plan.routes[n], world.drivers[b, n]
         sketch_route(world, b, n, route)
         route.max_trips = len(plan.rows)
-        route.start_min, starts[n] = prefix(world, b, n, driver.plan_len)
+        route.start_min, starts[n] = prefix(world, b, n, num_fixed(world, b, n))
         if driver.is_out:
             route.start_min = NEVER
     sketch_legs(world, b, plan.rows, starts, plan.kms, plan.legs)
@@ -151,8 +170,10 @@ def _begin(world: World, b, plan):
 
 @jit
 def lost_cost(plan, k):
-    """What leaving out booking ``k`` of the day costs."""
+    """What leaving out booking ``k`` of the day costs; a wish or a promise at the call more than any detour."""
     o, w = plan.objective[0], plan.weights[0]
+    if plan.rules[0].promises_at_call and plan.bookings[k].state != _UNRELEASED:
+        return LOST_PROMISE_MIN if plan.bookings[k].is_promised else LOST_WISH_MIN
     if not o.pays_reward:
         return o.lost
     booking_terms(w, plan.bookings[k], _EXPIRED, 0.0, 0.0, False, plan.pay)

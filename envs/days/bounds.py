@@ -15,6 +15,7 @@ from checked import SHOWN_DIGITS
 DAY_MIN = 1440.0
 FIRST_MIN, LAST_MIN = -DAY_MIN, 3 * DAY_MIN  # [min] of pickups: from the evening before to two days after
 FIRST_RELEASE_MIN = -400 * DAY_MIN  # [min] booked more than a year ahead
+MAX_EXPECTED_STD_MIN = 24 * 60.0  # [min] of when a return will be called
 MAX_SERVICE_MIN = 480.0  # [min] at one end of a trip: a working day
 MIN_SPEED_KMH, MAX_SPEED_KMH = 1.0, 300.0
 MAX_DETOUR = 10.0

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from envs.days.bounds import FIRST_RELEASE_MIN, MAX_SERVICE_MIN, check_between, check_time, shown
+from envs.days.bounds import FIRST_RELEASE_MIN, MAX_EXPECTED_STD_MIN, MAX_SERVICE_MIN, check_between, check_time, shown
 from envs.days.travel import FloatArray, Travel
 from envs.world.draws import stable_key
-from envs.world.records import Leg
+from envs.world.records import NO_BOOKING, Leg
 from envs.world.travel import arrival
 
 DEFAULT_PRIORITY = 3  # the middle of 1..5
@@ -52,6 +52,9 @@ class Booking:
     pickup_service_min: float = DEFAULT_SERVICE_MIN
     dropoff_service_min: float = DEFAULT_SERVICE_MIN
     appointment_min: float | None = None
+    outbound_id: str | None = None  # of a return: the leg that it belongs to
+    expected_min: float | None = None  # of a return not called yet: mean of its earliest pickup, as known from the
+    expected_std_min: float | None = None  # call of the outbound leg on, and its standard deviation
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,7 @@ class Day:
             _check_ids(where, kind, [member.id for member in members])
         for booking in self.bookings:
             check_booking(f"{where}, booking {booking.id!r}", booking)
+        _check_outbounds(where, self.bookings)
         for driver in self.drivers:
             check_driver(f"{where}, driver {driver.id!r}", driver)
         ordered = sorted(self.bookings, key=lambda booking: (booking.release_min, natural_order(booking.id)))
@@ -220,6 +224,9 @@ class Day:
                 leg=Leg(int(row["leg"])),
                 is_wheelchair=bool(row["is_wheelchair"]),
                 appointment_min=_finite_or_none(row["appointment_min"]),
+                outbound_id=None if row["outbound"] == NO_BOOKING else f"b{row['outbound']}",
+                expected_min=_finite_or_none(row["expected_min"]),
+                expected_std_min=_finite_or_none(row["expected_std_min"]),
             )
             for k, row in enumerate(bookings_row[: int(clock["num_bookings"])])
         )
@@ -263,6 +270,17 @@ def _check_ids(where: str, kind: str, ids: list[str]) -> None:
         seen.add(member_id)
 
 
+def _check_outbounds(where: str, bookings: tuple[Booking, ...]) -> None:
+    by_id = {booking.id: booking for booking in bookings}
+    for booking in bookings:
+        outbound = by_id.get(booking.outbound_id or booking.id)
+        if booking.outbound_id is not None and (outbound is None or outbound is booking):
+            raise ValueError(
+                f"{where}, booking {booking.id!r}: outbound_id names no other booking of the day. "
+                "Give the id of its outbound leg, or leave it out."
+            )
+
+
 def _check_place(where: str, name: str, lat: float, lon: float) -> None:
     # Written so that nan fails too
     if not -90.0 <= lat <= 90.0:
@@ -278,6 +296,13 @@ def check_booking(where: str, booking: Booking) -> None:
     check_time(where, "latest_pickup_min", booking.latest_pickup_min)
     if booking.appointment_min is not None:
         check_time(where, "appointment_min", booking.appointment_min)
+    if (booking.expected_min is None) != (booking.expected_std_min is None):
+        raise ValueError(f"{where}: expected_min and expected_std_min need each other; only one is given.")
+    if booking.expected_min is not None and booking.expected_std_min is not None:
+        check_time(where, "expected_min", booking.expected_min)
+        check_between(where, "expected_std_min", booking.expected_std_min, 0.0, MAX_EXPECTED_STD_MIN, "minutes")
+        if booking.outbound_id is None:
+            raise ValueError(f"{where}: expected_min says when a return will be called; give its outbound_id too.")
     if booking.latest_pickup_min < booking.earliest_pickup_min:
         raise ValueError(
             f"{where}: latest_pickup_min ({booking.latest_pickup_min:g}) is before "

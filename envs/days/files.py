@@ -57,6 +57,9 @@ _BOOKING_OPTIONAL = (
     "pickup_service_min",
     "dropoff_service_min",
     "appointment_min",
+    "outbound_id",
+    "expected_min",
+    "expected_std_min",
 )
 _BOOKING_REQUIRED = ("id", *(name for name in BOOKING_FLOATS if name not in _BOOKING_OPTIONAL))
 _DRIVER_REQUIRED = ("id", *DRIVER_FLOATS)
@@ -68,6 +71,8 @@ _ALIASES = {
     "earliest_pickup": "earliest_pickup_min",
     "latest_pickup": "latest_pickup_min",
     "appointment": "appointment_min",
+    "expected": "expected_min",
+    "expected_std": "expected_std_min",
     "pickup_service": "pickup_service_min",
     "dropoff_service": "dropoff_service_min",
     "shift_start": "shift_start_min",
@@ -163,6 +168,8 @@ def read_bookings(path: str | Path, names: Names | None = None) -> list[Booking]
     ``dropoff_lon`` [deg] must be there. Optional, with default: ``release_min`` (0: known before the day starts),
     ``priority`` 1-5 (3), ``leg`` outbound or return (outbound), ``mobility`` ambulatory or wheelchair (ambulatory),
     ``pickup_service_min`` and ``dropoff_service_min`` (5), ``appointment_min`` (none).
+    A return names its outbound leg in ``outbound_id``; where it is called later than that leg, ``expected_min`` and
+    ``expected_std_min`` say when it is expected until then: mean and standard deviation of its earliest pickup.
 
     Raises
     ------
@@ -191,6 +198,9 @@ def read_bookings(path: str | Path, names: Names | None = None) -> list[Booking]
             pickup_service_min=row.number("pickup_service_min", DEFAULT_SERVICE_MIN),
             dropoff_service_min=row.number("dropoff_service_min", DEFAULT_SERVICE_MIN),
             appointment_min=row.minutes("appointment_min", after=earliest),
+            outbound_id=row.text("outbound_id") or None,
+            expected_min=row.minutes("expected_min"),
+            expected_std_min=row.number("expected_std_min") if row.text("expected_std_min") else None,
         )
         check_booking(row.where, booking)
         _check_no_fraction(row, booking.earliest_pickup_min, booking.latest_pickup_min, "pickup window")

@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from envs.days.day import BOOKING_FLOATS, DRIVER_FLOATS, Booking, Day, Driver
 from envs.days.travel import FloatArray
-from envs.world.derived import finish_bookings, finish_drivers
+from envs.world.derived import bound_by_appointments, finish_bookings, finish_drivers
 from envs.world.draws import stable_key
-from envs.world.records import NEVER, World
+from envs.world.records import NEVER, NO_BOOKING, World
 
 
 def write_day(world: World, b: int, day: Day, center: tuple[float, float]) -> None:
@@ -37,12 +37,15 @@ def fill_bookings(day: Day, bookings_row: npt.NDArray[Any], center_lat: float, c
         )
     rows = bookings_row[: day.num_bookings]
     _copy(day.bookings, rows, (*BOOKING_FLOATS, "priority", "leg", "is_wheelchair"))
-    rows["appointment_min"] = [
-        math.nan if each.appointment_min is None else each.appointment_min for each in day.bookings
-    ]
+    row_of = {booking.id: k for k, booking in enumerate(day.bookings)}
+    rows["outbound"] = [NO_BOOKING if each.outbound_id is None else row_of[each.outbound_id] for each in day.bookings]
+    for name in ("appointment_min", "expected_min", "expected_std_min"):
+        values = [getattr(each, name) for each in day.bookings]
+        rows[name] = [math.nan if value is None else value for value in values]
     finish_bookings(rows, day.num_bookings, day.travel.detour, center_lat, center_lon)
     if day.travel.has_matrix:
         rows["ride_km"], rows["ride_work"] = ride(day)
+    bound_by_appointments(rows, day.num_bookings, day.travel.speeds())
 
 
 def fill_drivers(day: Day, drivers_row: npt.NDArray[Any], center_lat: float, center_lon: float) -> None:

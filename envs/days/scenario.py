@@ -25,6 +25,11 @@ from envs.days.generators import OperatingDay, ShortShift, generator_record, wri
 from envs.days.travel import HourlyTravel, Travel
 from envs.world.records import BOOKING, CLOCK, DRIVER, RULES
 
+AT_DISPATCH, AT_CALL = "at_dispatch", "at_call"
+_LATER_RULES = (
+    *("improvement_moves", "improvement_lost_min", "promises", "promise_moves", "freeze_min", "freeze_slack_min"),
+    "expects_returns",
+)
 SCENARIO_DIR = Path(__file__).resolve().parent.parent / "scenarios"
 _GENERATORS: dict[str, type[ShortShift] | type[OperatingDay]] = {
     "short_shift": ShortShift,
@@ -46,19 +51,39 @@ class Rules:
     insertion_lateness_weight: float = 1.0
     improvement_moves: int = 0  # with plan_improvement: rounds of ruin and recreate per tick with news
     improvement_lost_min: float = 0.0  # [min] a booking left out counts this there, and may be for others; 0: may not
+    promises: str = AT_DISPATCH  # when a patient has the company's word: with the first place in a plan, or at the call
+    promise_moves: int = 0  # at_call: rounds of search for a place that there isn't, before a refusal
+    freeze_min: float = 0.0  # [min] trips that leave within it keep driver and order; 0: none
+    expects_returns: bool = False  # returns are known before they are called, see envs.world.expected
+    freeze_slack_min: float = 0.0  # [min] by which an insertion may delay a frozen pickup
+
+    @property
+    def promises_at_call(self) -> bool:
+        """Whether every wish is promised or refused at the tick of its call, and a promise kept."""
+        return self.promises == AT_CALL
 
     @property
     def gives_back(self) -> bool:
-        """Whether plan improvement may open promised bookings again."""
-        return self.plan_improvement and self.improvement_lost_min > 0.0
+        """Whether plan improvement may open bookings again that had a place."""
+        return self.plan_improvement and self.improvement_lost_min > 0.0 and not self.promises_at_call
 
     def __post_init__(self) -> None:
         _at_least("rules", "tick_min", self.tick_min, 0.1)
         for name in (
             *("decisions_per_tick", "max_lateness_min", "expiry_tolerance_min", "insertion_lateness_weight"),
-            *("improvement_moves", "improvement_lost_min"),
+            *("improvement_moves", "improvement_lost_min", "promise_moves", "freeze_min", "freeze_slack_min"),
         ):
             _at_least("rules", name, getattr(self, name), 0)
+        if self.promises not in (AT_DISPATCH, AT_CALL):
+            raise ValueError(f"rules: promises ({self.promises!r}): expected {AT_DISPATCH!r} or {AT_CALL!r}.")
+        for name, needed, is_there in (
+            ("promise_moves", f"promises: {AT_CALL}", self.promises_at_call),
+            ("freeze_slack_min", "freeze_min", self.freeze_min > 0),
+        ):
+            if getattr(self, name) and not is_there:
+                raise ValueError(
+                    f"rules: {name} ({getattr(self, name):g}) does nothing without {needed}. Set that too."
+                )
         if self.improvement_lost_min and not self.improvement_moves:
             raise ValueError(
                 f"rules: improvement_lost_min ({self.improvement_lost_min:g}) does nothing without improvement_moves. "
@@ -229,8 +254,9 @@ class Scenario:
         """RULES, shape (1,)."""
         record = np.zeros(1, dtype=RULES)
         for item in fields(self.rules):
-            if item.name != "plan_improvement":
+            if item.name in (RULES.names or ()):
                 record[item.name] = getattr(self.rules, item.name)
+        record["promises_at_call"] = self.rules.promises_at_call
         record["improves_plans"] = self.rules.plan_improvement
         record["max_trips"] = self.sizes.max_trips
         return record
@@ -269,10 +295,12 @@ class Scenario:
         else:
             name = next(name for name, settings in _GENERATORS.items() if isinstance(self.day, settings))
             day = {"generator": name, **_plain(self.day)}
+            if not day.get("has_appointments", True):
+                del day["has_appointments"]
         rules = _plain(self.rules)
-        for name in ("improvement_moves", "improvement_lost_min"):
-            if not rules[name]:  # left out while off, so that older fingerprints stay valid
-                del rules[name]
+        for item in fields(Rules):  # what came later is left out while off, so that older fingerprints stay valid
+            if item.name in _LATER_RULES and rules[item.name] == item.default:
+                del rules[item.name]
         return {
             "name": self.name,
             "rules": rules,

@@ -2,7 +2,7 @@
 Compiled clock: what happens between one tick and the next.
 
 Trips begin, patients are picked up and dropped off, bookings are released, cancelled and expire, drivers drop out.
-A trip that would begin exactly at the next tick has not begun there: it can still be re-sequenced.
+A trip that would begin exactly at the next tick has not begun there: it can still be re-sequenced, unless it is frozen.
 """
 
 from __future__ import annotations
@@ -11,37 +11,26 @@ from envs.world.apart import Apart
 from envs.world.borrowed import borrow
 from envs.world.compiled import jit
 from envs.world.improvement import improve_plans
+from envs.world.log import log_event, log_told, tell_no_place
 from envs.world.plans import EPSILON_MIN, add_open, project_plan, remove_open, remove_trip, touch
-from envs.world.records import NEVER, NO_BOOKING, NO_DRIVER, BookingState, EventKind, World
+from envs.world.promises import ANSWER, freeze_trips, log_changes, lose
+from envs.world.records import NEVER, NO_BOOKING, NO_DRIVER, Actor, BookingState, EventKind, World
 from envs.world.travel import approach, arrival
 
 _UNDER_WAY = int(BookingState.UNDER_WAY)
 _SERVED = int(BookingState.SERVED)
-_EXPIRED = int(BookingState.EXPIRED)
 _CANCELLED = int(BookingState.CANCELLED)
 _NO_SHOW = int(BookingState.NO_SHOW)
-_UNRELEASED = int(BookingState.UNRELEASED)
 
 _EVENT_DEPART = int(EventKind.DEPART)
 _EVENT_PICKUP = int(EventKind.PICKUP)
 _EVENT_DROPOFF = int(EventKind.DROPOFF)
-_EVENT_EXPIRE = int(EventKind.EXPIRE)
 _EVENT_CANCEL = int(EventKind.CANCEL)
 _EVENT_NO_SHOW = int(EventKind.NO_SHOW)
 _EVENT_ABANDON = int(EventKind.ABANDON)
 _EVENT_DROP_OUT = int(EventKind.DROP_OUT)
-
-
-@jit
-def log_event(world: World, b, time_min, kind, n, k, km):
-    clock = world.clocks[b]
-    event = world.events[b, clock.num_events]
-    event.time_min = time_min
-    event.kind = kind
-    event.driver = n
-    event.booking = k
-    event.km = km
-    clock.num_events += 1
+_EVENT_RELEASE = int(EventKind.RELEASE)
+_BY_DAY, _BY_POLICY, _BY_PLANNER = int(Actor.DAY), int(Actor.POLICY), int(Actor.PLANNER)
 
 
 @jit
@@ -57,6 +46,7 @@ def open_day(world: World, b):
     clock.plan_news = 0
     clock.num_touched = 0
     clock.num_events = 0
+    clock.num_unlogged = 0
     clock.elapsed_min = 0.0
     clock.was_infeasible = 0
     clock.was_idle_wait = 0
@@ -97,6 +87,8 @@ def _release(world: World, b, until):
             break
         clock.num_released += 1
         add_open(world, b, k)
+        booking = world.bookings[b, k]
+        log_told(world, b, _EVENT_RELEASE, NO_DRIVER, k, _BY_DAY, booking.earliest_pickup_min, 0.0)
 
 
 @jit
@@ -108,9 +100,7 @@ def _expire(world: World, b, until):
         deadline = world.bookings[b, world.open_rows[b, 0]].latest_pickup_min + tolerance
         if deadline >= until:
             break
-        k = remove_open(world, b, 0)
-        world.bookings[b, k].state = _EXPIRED
-        log_event(world, b, deadline, _EVENT_EXPIRE, NO_DRIVER, k, 0.0)
+        lose(world, b, remove_open(world, b, 0), deadline)
 
 
 @jit
@@ -261,6 +251,7 @@ def _drop_out(world: World, b, n, until):
         k = world.plans[b, n, driver.plan_len - 1]
         remove_trip(world, b, n, driver.plan_len - 1)
         add_open(world, b, k)
+        tell_no_place(world, b, k, _BY_DAY)
     k = driver.under_way
     if k == NO_BOOKING:
         return
@@ -277,6 +268,7 @@ def _drop_out(world: World, b, n, until):
     driver.num_trips -= 1
     driver.free_min = until
     add_open(world, b, k)
+    tell_no_place(world, b, k, _BY_DAY)
 
 
 @jit
@@ -297,21 +289,19 @@ def advance(world: World, b, until):
 
 @jit
 def close_day(world: World, b):
-    """What is still open or unreleased expires; assigned trips are driven to the end."""
+    """What is still open or unreleased is lost; assigned trips are driven to the end."""
     clock = world.clocks[b]
     while clock.num_open > 0:
-        k = remove_open(world, b, 0)
-        world.bookings[b, k].state = _EXPIRED
-        log_event(world, b, clock.now_min, _EVENT_EXPIRE, NO_DRIVER, k, 0.0)
+        lose(world, b, remove_open(world, b, 0), clock.now_min)
     for k in range(clock.num_released, clock.num_bookings):
         touch(world, b, k)
-        world.bookings[b, k].state = _EXPIRED
-        log_event(world, b, clock.now_min, _EVENT_EXPIRE, NO_DRIVER, k, 0.0)
+        lose(world, b, k, clock.now_min)
     for n in range(clock.num_drivers):
         _drive(world, b, n, NEVER)
     clock.is_done = 1
 
 
+_answer_wishes = ANSWER.call
 IMPROVEMENT = Apart(improve_plans)
 _improve_plans = IMPROVEMENT.call
 
@@ -334,12 +324,20 @@ def tick(world: World, b):
     clock = world.clocks[b]
     rules = world.rules[0]
     until = min(clock.now_min + rules.tick_min, clock.close_min)
-    searches = rules.improvement_moves > 0
-    if searches:  # before anyone leaves, so that what was placed at this tick is placed well
+    if rules.promises_at_call:
+        _answer_wishes(world, b)
+    improves_first = rules.improvement_moves > 0 or rules.promises_at_call
+    if improves_first:  # before anyone leaves or is told, so that what was placed at this tick is placed well
         _improve(world, b)
+    log_changes(world, b, _BY_PLANNER if improves_first and rules.improves_plans else _BY_POLICY)
+    if rules.freeze_min > 0.0:
+        freeze_trips(world, b)
     advance(world, b, until)
-    if not searches:
+    if clock.has_disturbances:
+        log_changes(world, b, _BY_DAY)
+    if not improves_first and rules.improves_plans:
         _improve(world, b)
+        log_changes(world, b, _BY_PLANNER)
     clock.decisions_this_tick = 0
     if until >= clock.close_min - EPSILON_MIN:
         close_day(world, b)

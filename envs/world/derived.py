@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 from envs.world.compiled import jit
-from envs.world.records import NEVER, NO_BOOKING, NO_DRIVER, BookingState
-from envs.world.travel import EARTH_RADIUS_KM, great_circle_km
+from envs.world.records import NEVER, NO_BOOKING, NO_DRIVER, Actor, BookingState
+from envs.world.travel import EARTH_RADIUS_KM, departure, great_circle_km
 
+_POLICY = int(Actor.POLICY)
 KM_PER_DEG = EARTH_RADIUS_KM * math.pi / 180.0  # of latitude
 
 
@@ -52,7 +53,32 @@ def finish_bookings(bookings, num_bookings, detour, center_lat, center_lon):
         booking.true_pickup_min = 0.0
         booking.true_dropoff_min = 0.0
         booking.by_spare = 0
+        booking.is_promised = 0
+        booking.placed_by = _POLICY
+        booking.promised_min = NEVER
+        booking.shift_min = 0.0
+        booking.is_frozen = 0
+        booking.last_pickup_min = NEVER
+        booking.told_driver = NO_DRIVER
+        booking.told_pickup_min = 0.0
         booking.is_touched = 0
+
+
+@jit
+def bound_by_appointments(bookings, num_bookings, speeds):
+    """
+    A window ends with the last pickup that keeps the appointment, though not before it begins; the rides are known.
+
+    The patient has to be out of the vehicle, so the service at the drop-off counts too.
+    """
+    for k in range(num_bookings):
+        booking = bookings[k]
+        booking.keeps_appointment_min = NEVER
+        if booking.appointment_min == booking.appointment_min:  # not nan
+            left = departure(speeds, booking.appointment_min - booking.dropoff_service_min, booking.ride_work)
+            booking.keeps_appointment_min = left - booking.pickup_service_min
+            last = max(booking.earliest_pickup_min, booking.keeps_appointment_min)
+            booking.latest_pickup_min = min(booking.latest_pickup_min, last)
 
 
 @jit

@@ -22,28 +22,34 @@ from envs.world.plans import (
     add_open,
     best_insertion,
     cheapest_driver,
-    index_of_open,
     insert_trip,
     note_plans,
     plan_cost,
-    remove_open,
+    project_plan,
     remove_trip,
     restore_plans,
     total_cost,
 )
-from envs.world.records import NEVER, NO_BOOKING, NO_DRIVER, BookingState, World
-from envs.world.ruin_recreate import ruin_and_recreate
+from envs.world.records import NEVER, NO_BOOKING, NO_DRIVER, World
+from envs.world.ruin_recreate import SEARCH
 
 MAX_SWEEPS = 10  # of the local search; trials on real days ended after 2 to 4
-_PLANNED = int(BookingState.PLANNED)
+_search_plans = SEARCH.call
 
 
 @jit
 def _rebuild(world: World, b, trips):
-    """Empty all plans and place ``trips`` anew, largest regret first; False when one found no place."""
+    """Keep the frozen trips of all plans and place ``trips`` anew, largest regret first; False if one has no place."""
     num_drivers = world.clocks[b].num_drivers
     for n in range(num_drivers):
-        world.drivers[b, n].plan_len = 0
+        num_kept = 0
+        for position in range(world.drivers[b, n].plan_len):
+            k = world.plans[b, n, position]
+            if world.bookings[b, k].is_frozen:
+                world.plans[b, n, num_kept] = k
+                num_kept += 1
+        world.drivers[b, n].plan_len = num_kept
+        project_plan(world, b, n, 0)
     num_trips = len(trips)
     costs = np.empty((num_trips, num_drivers))
     positions = np.empty((num_trips, num_drivers), np.int32)
@@ -86,6 +92,9 @@ def _relocate(world: World, b):
         position = 0
         while position < world.drivers[b, n].plan_len:
             k = world.plans[b, n, position]
+            if world.bookings[b, k].is_frozen:
+                position += 1
+                continue
             before = plan_cost(world, b, n)
             remove_trip(world, b, n, position)
             saved = before - plan_cost(world, b, n)
@@ -120,6 +129,8 @@ def _swap(world: World, b):
 def _try_swap(world: World, b, n, p, m, q):
     k = world.plans[b, n, p]
     j = world.plans[b, m, q]
+    if world.bookings[b, k].is_frozen or world.bookings[b, j].is_frozen:
+        return False
     before = plan_cost(world, b, n) + plan_cost(world, b, m)
     remove_trip(world, b, n, p)
     remove_trip(world, b, m, q)
@@ -134,19 +145,6 @@ def _try_swap(world: World, b, n, p, m, q):
     insert_trip(world, b, n, k, p)
     insert_trip(world, b, m, j, q)
     return False
-
-
-@jit
-def _stranded(world: World, b):
-    """Rows of the open bookings that fit into no plan as the plans stand."""
-    rows = np.empty(world.clocks[b].num_open, np.int32)
-    num_rows = 0
-    for index in range(world.clocks[b].num_open):
-        k = world.open_rows[b, index]
-        if cheapest_driver(world, b, k)[1] < 0:
-            rows[num_rows] = k
-            num_rows += 1
-    return rows[:num_rows]
 
 
 @jit
@@ -166,27 +164,28 @@ def improve_plans(world: World, b):
         num_trips += world.drivers[b, n].plan_len
     if num_trips == 0:
         return
-    trips = np.empty(num_trips, np.int32)
+    trips, free = np.empty(num_trips, np.int32), np.empty(num_trips, np.int32)
     owners = np.empty(num_trips, np.int32)
     old_plans, old_lens = np.empty_like(world.plans[b]), np.empty(num_drivers, np.int32)
     note_plans(world, b, old_plans, old_lens)
-    t = 0
+    t, num_free = 0, 0
     for n in range(num_drivers):
         for p in range(old_lens[n]):
             trips[t], owners[t] = old_plans[n, p], n
+            if not world.bookings[b, trips[t]].is_frozen:
+                free[num_free] = trips[t]
+                num_free += 1
             t += 1
     old_cost = total_cost(world, b)
-    if not _rebuild(world, b, trips) or total_cost(world, b) > old_cost - EPSILON_MIN:
+    if not _rebuild(world, b, free[:num_free]) or total_cost(world, b) > old_cost - EPSILON_MIN:
         restore_plans(world, b, old_plans, old_lens)
     for n in range(num_drivers):
         world.plans[b, n, world.drivers[b, n].plan_len :] = NO_BOOKING
     for _ in range(MAX_SWEEPS):
         if not (_relocate(world, b) | _swap(world, b)):
             break
-    rules = world.rules[0]
-    lost_min = rules.improvement_lost_min
-    stranded = _stranded(world, b) if lost_min > 0.0 else np.empty(0, np.int32)
-    ruin_and_recreate(world, b, np.concatenate((trips, stranded)), rules.improvement_moves, lost_min)
+    if world.rules[0].improvement_moves > 0:
+        _search_plans(world, b, NO_BOOKING)
     for t in range(num_trips):
         owner = world.bookings[b, trips[t]].driver
         if owner == NO_DRIVER:
@@ -194,7 +193,3 @@ def improve_plans(world: World, b):
             clock.num_unassigned += 1
         elif owner != owners[t]:
             clock.num_moved += 1
-    for k in stranded:
-        if world.bookings[b, k].driver != NO_DRIVER:
-            world.bookings[b, k].state = _PLANNED
-            remove_open(world, b, index_of_open(world, b, k))

@@ -14,7 +14,9 @@ from envs.world.compiled import jit
 from envs.world.decisions import REFRESH, STEP
 from envs.world.disturbances import draw_disturbances
 from envs.world.plans import add_open, index_of_open, insert_trip, position_in_plan, remove_open, remove_trip
+from envs.world.promises import ANSWER
 from envs.world.records import RULES, World, empty_world
+from envs.world.ruin_recreate import SEARCH
 
 
 def default_rules() -> np.ndarray:
@@ -40,6 +42,10 @@ def allocate_world(
     """As ``envs.world.records.empty_world``; what is called apart is ready then."""
     if rules["improves_plans"][0]:
         IMPROVEMENT.bind()
+    if rules["improvement_moves"][0] or rules["promise_moves"][0]:
+        SEARCH.bind()
+    if rules["promises_at_call"][0]:
+        ANSWER.bind()
     for kernel in (TICK, REFRESH, STEP):
         kernel.bind()
     return empty_world(rules, batch_size, num_drivers, num_bookings, max_bookings, has_matrix)

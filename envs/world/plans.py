@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from envs.world.borrowed import borrow
 from envs.world.compiled import inlined, jit
-from envs.world.records import NEVER, NO_BOOKING, NO_DRIVER, BookingState, World
+from envs.world.records import NEVER, NO_BOOKING, NO_DRIVER, Actor, BookingState, World
 from envs.world.travel import approach, arrival, departure
 
 EPSILON_MIN = 1e-6  # [min] slack for rounding when a time is compared with a limit
 
+_POLICY = int(Actor.POLICY)
 _OPEN = int(BookingState.OPEN)
 _PLANNED = int(BookingState.PLANNED)
 
@@ -68,10 +69,8 @@ def fits(trip, driver, max_lateness_min, pickup_min, dropoff_min):
 @inlined
 def still_fits(trip, driver, max_lateness_min, pickup_min, dropoff_min):
     """Whether a planned trip may get these times: one that is too late already may stay so, but not get worse."""
-    if (
-        pickup_min - trip.latest_pickup_min > max_lateness_min + EPSILON_MIN
-        and pickup_min > trip.pickup_min + EPSILON_MIN
-    ):
+    last = min(trip.latest_pickup_min + max_lateness_min, trip.last_pickup_min)
+    if pickup_min - last > EPSILON_MIN and pickup_min > trip.pickup_min + EPSILON_MIN:
         return False
     return not (dropoff_min > driver.shift_end_min + EPSILON_MIN and dropoff_min > trip.dropoff_min + EPSILON_MIN)
 
@@ -361,8 +360,12 @@ def add_open(world: World, b, k):
         p -= 1
     rows[p] = k
     clock.num_open += 1
-    world.bookings[b, k].state = _OPEN
-    world.bookings[b, k].driver = NO_DRIVER
+    booking = world.bookings[b, k]
+    booking.state = _OPEN
+    booking.driver = NO_DRIVER
+    booking.placed_by = _POLICY
+    booking.is_frozen = 0
+    booking.last_pickup_min = NEVER
     touch(world, b, k)
 
 

@@ -19,7 +19,7 @@ NEVER = np.inf
 
 
 class BookingState(IntEnum):
-    """Where a booking stands; the last four are final and exclude each other."""
+    """Where a booking stands; those from SERVED on are final and exclude each other."""
 
     UNRELEASED = 0
     OPEN = 1
@@ -29,10 +29,17 @@ class BookingState(IntEnum):
     EXPIRED = 5
     CANCELLED = 6
     NO_SHOW = 7
+    REFUSED = 8  # told at the call that nobody can come, or hung up
+    BROKEN = 9  # where wishes are answered at the call: promised and lost. Elsewhere that is EXPIRED
 
 
 class EventKind(IntEnum):
-    """What the event log records; ``km`` is what was driven since the driver's previous event."""
+    """
+    What the event log records; ``km`` is what was driven since the driver's previous event.
+
+    From RELEASE on the log says what people were told, none of which drives anybody anywhere. ``pickup_min`` is then
+    the pickup that the booking's patient expects after the event, ``moved_min`` by how much it moved.
+    """
 
     DEPART = 0  # km 0
     PICKUP = 1  # km = approach leg (deadhead)
@@ -42,6 +49,28 @@ class EventKind(IntEnum):
     NO_SHOW = 5  # km = approach leg; the driver waited in vain
     ABANDON = 6  # a driver dropped out on the way to the pickup; km = part of the approach already driven
     DROP_OUT = 7
+    RELEASE = 8  # the call: pickup_min = begin of the window wished
+    OFFER = 9  # a window is offered: pickup_min = its begin, moved_min = its distance from the wish
+    PROMISE = 10  # the patient's: pickup_min as planned, moved_min = the window's distance from the wish
+    REFUSE = 11  # told that nobody can come
+    ASSIGN = 12  # a place in the plan of a driver
+    MOVE = 13  # another driver, or a pickup more than MOVE_MIN away from the one told
+    GIVE_BACK = 14  # the place is lost, the booking open again
+    FREEZE = 15  # the driver's promise: driver and order stay from here on
+    BREAK = 16  # a promised booking is lost: stands before its EXPIRE
+
+
+class Actor(IntEnum):
+    """Who did what the log records."""
+
+    DAY = 0  # nobody: it happened
+    POLICY = 1  # the agent, rule or dispatcher who gave the order
+    PLANNER = 2  # plan improvement
+    DESK = 3  # the answer that the world gives to wishes which the policy left unanswered
+
+
+TOLD_PER_BOOKING = 40  # events from RELEASE on that the log has room for, on average; the days measured have about 8
+MOVE_MIN = 10.0  # [min] a pickup that comes to lie further from the one told is a move that the patient hears of
 
 
 class Leg(IntEnum):
@@ -59,6 +88,9 @@ BOOKING = np.dtype(
         ("pickup_service_min", np.float64),
         ("dropoff_service_min", np.float64),
         ("appointment_min", np.float64),  # nan: none
+        ("outbound", np.int32),  # of a return: row of its outbound leg, or NO_BOOKING
+        ("expected_min", np.float64),  # of a return: when it is expected before it is called, mean and std of
+        ("expected_std_min", np.float64),  # the earliest pickup; nan: nobody knows of it before the call
         ("priority", np.int32),  # 1..5
         ("leg", np.int32),  # Leg
         ("is_wheelchair", np.int32),
@@ -75,6 +107,7 @@ BOOKING = np.dtype(
         ("dropoff_east_km", np.float64),
         ("dropoff_north_km", np.float64),
         ("ride_work", np.float64),
+        ("keeps_appointment_min", np.float64),  # last pickup that does, whoever comes; NEVER without an appointment
         ("approach_noise", np.float64),  # factor on the work of the approach, 1 without noise
         ("ride_noise", np.float64),
         ("cancel_min", np.float64),  # NEVER unless drawn
@@ -90,6 +123,15 @@ BOOKING = np.dtype(
         ("true_pickup_min", np.float64),  # with travel noise: what will happen, hidden until it does
         ("true_dropoff_min", np.float64),
         ("by_spare", np.int32),  # delivered by a spare vehicle after its driver dropped out
+        # --- what people were told --------------------------------------------------------------------------------
+        ("is_promised", np.int32),
+        ("placed_by", np.int32),  # Actor who found its place, if not the policy
+        ("promised_min", np.float64),  # when it was told; NEVER: not yet
+        ("shift_min", np.float64),  # the window promised (earliest and latest above) minus the one wished
+        ("is_frozen", np.int32),  # keeps its driver and its place behind other frozen trips
+        ("last_pickup_min", np.float64),  # of a frozen trip: no order may delay it beyond; NEVER: not frozen
+        ("told_driver", np.int32),  # as logged last, NO_DRIVER without a place
+        ("told_pickup_min", np.float64),
         ("is_touched", np.int32),  # already listed in World.touched during this step
     ],
     align=True,
@@ -145,6 +187,7 @@ CLOCK = np.dtype(
         ("plan_news", np.int32),  # a plan changed since it was last improved
         ("num_touched", np.int32),
         ("num_events", np.int32),
+        ("num_unlogged", np.int32),  # events that found the log full; what drives always finds room
         # --- the last step ----------------------------------------------------------------------------------------
         ("elapsed_min", np.float64),
         ("was_infeasible", np.int32),
@@ -191,7 +234,16 @@ RIVALRY = np.dtype(
 )
 
 EVENT = np.dtype(
-    [("time_min", np.float64), ("kind", np.int32), ("driver", np.int32), ("booking", np.int32), ("km", np.float64)],
+    [
+        ("time_min", np.float64),
+        ("kind", np.int32),  # EventKind
+        ("driver", np.int32),
+        ("booking", np.int32),
+        ("by", np.int32),  # Actor
+        ("km", np.float64),
+        ("pickup_min", np.float64),
+        ("moved_min", np.float64),
+    ],
     align=True,
 )
 
@@ -208,6 +260,11 @@ RULES = np.dtype(
         ("improves_plans", np.int32),
         ("improvement_moves", np.int32),  # rounds of ruin and recreate besides; 0: none
         ("improvement_lost_min", np.float64),  # what leaving out a booking counts in them; 0: no trip loses its place
+        ("promises_at_call", np.int32),  # 1: every wish is answered at the tick of its call; 0: promised when assigned
+        ("promise_moves", np.int32),  # rounds of search for a wish that finds no place as the plans stand
+        ("expects_returns", np.int32),  # 1: returns not called yet are known, and room is kept for them
+        ("freeze_min", np.float64),  # trips that leave within it keep driver and order; 0: none
+        ("freeze_slack_min", np.float64),  # by which an insertion may delay a frozen pickup
     ],
     align=True,
 )
@@ -249,8 +306,9 @@ def empty_world(
 ) -> World:
     """A World of zeroed arrays for ``batch_size`` days of up to N drivers and K bookings; M is ``max_bookings``."""
     matrix = (batch_size, num_drivers + 2 * num_bookings, num_bookings) if has_matrix else (batch_size, 1, 1)
-    # Events: depart, pickup, drop-off for a booking; depart, abandon, drop-out for a driver who drops out.
-    num_events = 3 * num_bookings + 3 * num_drivers
+    # Depart, pickup, drop-off, release, offer, promise, refuse or expire, break of a booking; depart, abandon, drop-out
+    # of a driver who drops out; and whatever people are told besides (see log_told).
+    num_events = (8 + TOLD_PER_BOOKING) * num_bookings + 3 * num_drivers
     return World(
         rules=rules,
         clocks=np.zeros(batch_size, CLOCK),

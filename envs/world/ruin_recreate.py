@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from envs.world.apart import Apart
+from envs.world.borrowed import borrow
 from envs.world.compiled import inlined, jit
 from envs.world.draws import mix
-from envs.world.plans import prefix, restore_plans
-from envs.world.records import NEVER, NO_BOOKING, NO_DRIVER, World
+from envs.world.expected import minutes_expected
+from envs.world.plans import cheapest_driver, index_of_open, prefix, remove_open, restore_plans
+from envs.world.records import NEVER, NO_BOOKING, NO_DRIVER, Actor, BookingState, World
 from envs.world.sketch import (
     ROUTE,
     TERMS,
@@ -30,17 +33,26 @@ from envs.world.sketch import (
     sketch_trips,
 )
 
+LOST_WISH_MIN = 1e5  # [min] what a search for a place takes a wish to be worth: more than any detour
+LOST_PROMISE_MIN = 1e6  # the same for a promised booking that has lost its driver
+
 # The next five were found on selection days of the real bookings.
 MAX_REMOVED = 10  # trips that one round takes out at most
 FIRST_TEMPERATURE_MIN, LAST_TEMPERATURE_MIN = 15.0, 0.5
 FULL_WEIGHT = 1.0  # of a minute from the earliest pickup to the end of a trip, when every driver is busy throughout
 FULL_FROM, FULL_HORIZON_MIN = 0.6, 120.0  # share of the drivers' time so far ahead that is taken: no weight up to there
+_PLANNED = int(BookingState.PLANNED)
+_PLANNER = int(Actor.PLANNER)
 _STEP = np.uint64(0x9E3779B97F4A7C15)  # of the generator's state: SplitMix64 (Steele, Lea and Flood 2014)
 
 
 @jit
 def share_taken(world: World, b):
-    """Share of the drivers' time within FULL_HORIZON_MIN, shifts respected, that trips take; 0 without any time."""
+    """
+    Share of the drivers' time within FULL_HORIZON_MIN, shifts respected, that trips take; 0 without any time.
+
+    Where returns are expected before they are called, theirs count too.
+    """
     clock = world.clocks[b]
     taken, present = 0.0, 0.0
     for n in range(clock.num_drivers):
@@ -54,6 +66,8 @@ def share_taken(world: World, b):
         for position in range(driver.plan_len):
             booking = world.bookings[b, world.plans[b, n, position]]
             taken += max(0.0, min(end, booking.dropoff_min) - max(start, booking.depart_min))
+    if world.rules[0].expects_returns:
+        taken += minutes_expected(world, b, clock.now_min, clock.now_min + FULL_HORIZON_MIN)
     return taken / present if present > 0.0 else 0.0
 
 
@@ -96,9 +110,12 @@ def sketch_of(world: World, b, rows, weight, lost_min):
     sketch.terms[0].early_weight = weight
     sketch_trips(world, b, rows, sketch.trips)
     sketch_legs(world, b, rows, np.full(num_drivers, NO_BOOKING, np.int32), np.empty_like(sketch.legs), sketch.legs)
+    at_call = world.rules[0].promises_at_call
     for t in range(num_trips):
+        booking = world.bookings[b, rows[t]]
+        keeps_place = at_call and booking.is_promised and booking.state == _PLANNED
         sketch.trips[t].ready_min = -NEVER
-        sketch.trips[t].lost_cost = lost_min if lost_min > 0.0 else NEVER
+        sketch.trips[t].lost_cost = lost_min if lost_min > 0.0 and not keeps_place else NEVER
     for n in range(num_drivers):
         route, driver = sketch.routes[n], world.drivers[b, n]
         sketch_route(world, b, n, route)
@@ -137,6 +154,8 @@ def _draw_removed(sketch, state, removed):
     num_found = 0
     for t in range(num_trips):
         u, state = _draw(state)
+        if sketch.trips[t].is_frozen:
+            continue
         distance = (pace * legs[t] + abs(sketch.trips[t].earliest_pickup_min - at_min)) * (0.5 + u)
         if num_found == size and distance >= nearest[size - 1]:
             continue
@@ -148,6 +167,7 @@ def _draw_removed(sketch, state, removed):
         nearest[place] = distance
         removed[place] = t
         num_found = min(size, num_found + 1)
+    size = num_found
     for i in range(size):
         u, state = _draw(state)
         j = i + int(u * (size - i))
@@ -180,7 +200,8 @@ def ruin_and_recreate(world: World, b, rows, num_rounds, lost_min):
     Best by driving, lateness and, with the ``early_weight`` of the plans as they came, minutes until trips end: driving
     alone may rise. With ``lost_min`` 0 nobody may be left out; else anybody whose place costs the plans more than that.
     Only plans and the predictions of their trips are kept right: a booking that ends without a place has ``driver``
-    NO_DRIVER, its state is the caller's to set.
+    NO_DRIVER, its state is the caller's to set. Frozen trips stay where they are, and where wishes are answered at the
+    call no promised trip is left out.
 
     Returns
     -------
@@ -205,3 +226,55 @@ def ruin_and_recreate(world: World, b, rows, num_rounds, lost_min):
         best_stops[n, best_lens[n] :] = NO_BOOKING
     restore_plans(world, b, best_stops, best_lens)
     return cost
+
+
+@jit
+def _stranded(world: World, b):
+    """Rows of the open bookings that fit into no plan as the plans stand."""
+    rows = np.empty(world.clocks[b].num_open, np.int32)
+    num_rows = 0
+    for index in range(world.clocks[b].num_open):
+        k = world.open_rows[b, index]
+        if cheapest_driver(world, b, k)[1] < 0:
+            rows[num_rows] = k
+            num_rows += 1
+    return rows[:num_rows]
+
+
+@jit
+def search_plans(world: World, b, k):
+    """
+    Ruin and recreate over all that is planned on day ``b``, and the open bookings that may get a place by it.
+
+    These are ``k``, which takes ``promise_moves`` and nobody else's place; with NO_BOOKING, by ``improvement_moves``
+    and at ``improvement_lost_min``, those that fit nowhere as the plans stand. A booking that loses its place is left
+    to the caller, see ``ruin_and_recreate``.
+    """
+    world = borrow(world)
+    rules = world.rules[0]
+    guests = np.full(1, k, np.int32)
+    num_rounds, lost_min = rules.promise_moves, LOST_WISH_MIN
+    if k == NO_BOOKING:
+        num_rounds, lost_min = rules.improvement_moves, rules.improvement_lost_min
+        guests = _stranded(world, b) if lost_min > 0.0 else guests[:0]
+    elif world.bookings[b, k].is_promised:
+        lost_min = LOST_PROMISE_MIN
+    num_trips = 0
+    for n in range(world.clocks[b].num_drivers):
+        num_trips += world.drivers[b, n].plan_len
+    rows = np.empty(num_trips + len(guests), np.int32)
+    t = 0
+    for n in range(world.clocks[b].num_drivers):
+        for position in range(world.drivers[b, n].plan_len):
+            rows[t] = world.plans[b, n, position]
+            t += 1
+    rows[num_trips:] = guests
+    ruin_and_recreate(world, b, rows, num_rounds, lost_min)
+    for guest in guests:
+        if world.bookings[b, guest].driver != NO_DRIVER:
+            remove_open(world, b, index_of_open(world, b, guest))
+            world.bookings[b, guest].state = _PLANNED
+            world.bookings[b, guest].placed_by = _PLANNER
+
+
+SEARCH = Apart(search_plans, num_numbers=1)

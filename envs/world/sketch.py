@@ -24,8 +24,10 @@ TRIP = np.dtype(
     [
         ("driver", np.int32),  # in whose route it is, or NO_DRIVER
         ("is_wheelchair", np.int32),
+        ("is_frozen", np.int32),  # keeps its driver and its order
         ("earliest_pickup_min", np.float64),
         ("latest_pickup_min", np.float64),
+        ("last_pickup_min", np.float64),  # of a frozen trip; NEVER: not frozen
         ("pickup_service_min", np.float64),
         ("dropoff_service_min", np.float64),
         ("ride_work", np.float64),
@@ -110,6 +112,8 @@ def sketch_trips(world: World, b, rows, trips):
         trip.is_wheelchair = booking.is_wheelchair
         trip.earliest_pickup_min = booking.earliest_pickup_min
         trip.latest_pickup_min = booking.latest_pickup_min
+        trip.is_frozen = booking.is_frozen
+        trip.last_pickup_min = booking.last_pickup_min
         trip.pickup_service_min = booking.pickup_service_min
         trip.dropoff_service_min = booking.dropoff_service_min
         trip.ride_work = booking.ride_work

@@ -140,9 +140,59 @@ def test_what_is_not_defined_is_nan_when_nobody_is_served():
         "deadhead_share",
         "km_per_served_trip",
         "emergency_share",
+        "promise_wait_min",
+        "pickup_off_mean_min",
+        "pickup_off_p95_min",
+        "driver_changes_per_trip",
+        "driver_changed_share",
+        "driver_changed_share_30",
+        "pickup_moved_share",
+        "appointment_late_share",
+        "appointment_late_mean_min",
     }
     assert kpis["service_rate"] == 0.0
     assert kpis["cost"] == 300.0
+
+
+def test_what_people_were_told_is_counted_from_the_log():
+    """b0 is promised for 500 and given to another driver 12 min before its pickup; b1 is refused, b3 forgotten."""
+    world = empty_world(num_drivers=2, num_bookings=4)
+    world.bookings["appointment_min"][0, 0] = 530.0
+    world.rules["promises_at_call"] = 1
+    told = EventKind
+    log(
+        world,
+        *((480, told.RELEASE, -1, k, 480.0) for k in range(4)),
+        (485, told.PROMISE, 0, 0, 500.0),
+        (485, told.ASSIGN, 0, 0, 500.0),
+        (485, told.REFUSE, -1, 1, 0.0),
+        (485, told.PROMISE, 0, 2, 560.0),
+        (485, told.ASSIGN, 0, 2, 560.0),
+        (490, told.MOVE, 1, 0, 502.0),  # another driver, 12 min before
+        (490, told.MOVE, 0, 2, 575.0),  # 15 min later, the same driver
+        (495, told.GIVE_BACK, 0, 2, 575.0),
+        (500, told.ASSIGN, 1, 2, 570.0),  # another driver, 70 min before
+        (490, DEPART, 1, 0, 0.0),
+        (506, PICKUP, 1, 0, 5.0),
+        (534, DROPOFF, 1, 0, 5.0),  # 4 min after the appointment
+        (560, DEPART, 1, 2, 0.0),
+        (570, PICKUP, 1, 2, 5.0),
+        (590, DROPOFF, 1, 2, 5.0),
+        (600, told.BREAK, -1, 3, 0.0),
+        (600, EXPIRE, -1, 3, 0.0),
+    )
+    kpis = episode_kpis(world, 0)
+    assert (kpis["num_refused"], kpis["num_broken"], kpis["num_lost"], kpis["num_given_back"]) == (1, 1, 2, 1)
+    assert kpis["promise_wait_min"] == 5.0
+    # |506 - 500| and |570 - 560|
+    assert kpis["pickup_off_mean_min"] == pytest.approx(8.0)
+    assert kpis["driver_changes_per_trip"] == pytest.approx(2 / 2)
+    assert kpis["driver_changed_share"] == pytest.approx(2 / 2)
+    assert kpis["driver_changed_share_30"] == pytest.approx(1 / 2)
+    assert kpis["pickup_moved_share"] == pytest.approx(1 / 2)
+    assert (kpis["appointment_late_share"], kpis["appointment_late_mean_min"]) == (1.0, 4.0)
+    # deadhead 16 + 10 min, two lost, one of them promised
+    assert kpis["cost"] == pytest.approx(26 + 600 + 300)
 
 
 def test_kpis_are_quick_enough_for_every_episode(busy_day):

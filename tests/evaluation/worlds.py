@@ -15,6 +15,7 @@ from envs.world.records import (
     PAIR,
     RIVALRY,
     RULES,
+    EventKind,
     World,
 )
 
@@ -34,6 +35,9 @@ def empty_world(num_drivers: int, num_bookings: int, num_slots: int | None = Non
     bookings = np.zeros((num_rows, num_bookings), BOOKING)
     bookings["earliest_pickup_min"], bookings["latest_pickup_min"] = 480.0, 510.0
     bookings["release_min"] = 480.0
+    bookings["appointment_min"] = bookings["expected_min"] = np.nan
+    bookings["outbound"], bookings["told_driver"] = NO_BOOKING, NO_DRIVER
+    bookings["keeps_appointment_min"] = bookings["last_pickup_min"] = bookings["promised_min"] = NEVER
     bookings["priority"], bookings["driver"] = 3, NO_DRIVER
     rules = np.zeros(1, RULES)
     rules["tick_min"], rules["decisions_per_tick"], rules["max_trips"] = 5.0, 1, 3
@@ -58,8 +62,10 @@ def empty_world(num_drivers: int, num_bookings: int, num_slots: int | None = Non
 
 
 def log(world: World, *events: tuple[float, int, int, int, float], b: int = 0) -> None:
-    """Append (time_min, kind, driver, booking, km) to the event log of row ``b``."""
-    for event in events:
+    """Append (time_min, kind, driver, booking, km) to the log of row ``b``; from RELEASE on with pickup_min for km."""
+    for time_min, kind, driver, booking, value in events:
         e = world.clocks["num_events"][b]
-        world.events[b, e] = event
+        event = world.events[b, e]
+        event["time_min"], event["kind"], event["driver"], event["booking"] = time_min, kind, driver, booking
+        event["pickup_min" if kind >= EventKind.RELEASE else "km"] = value
         world.clocks["num_events"][b] = e + 1

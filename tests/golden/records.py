@@ -26,6 +26,7 @@ import envs  # noqa: F401 - registers the environments
 from baselines import RULE_NAMES, make_rules
 from envs.days.paratransit import main as convert_published_trips
 from envs.days.scenario import Scenario
+from envs.world.records import EventKind
 from evaluation.players import ModelPolicy, load_policy
 from evaluation.runner import Arena, Case, play
 from evaluation.runs import TRAINED_AGENTS, find_run
@@ -125,8 +126,9 @@ def event_logs(world: str, policy: str) -> Record:
 
 
 def log_hash(world: Any, b: int) -> str:
-    """16 hexadecimal digits of the event log of row ``b``: every field of every event, in order."""
+    """16 hexadecimal digits of what was driven and lost in row ``b``: five fields of each event, in order."""
     events = world.events[b, : world.clocks["num_events"][b]]
+    events = events[events["kind"] <= EventKind.DROP_OUT]
     table = [events[name].astype(np.int64) for name in ("kind", "driver", "booking")]
     table += [np.rint(events[name] / GRAIN).astype(np.int64) for name in ("time_min", "km")]
     return hashlib.sha256(np.stack(table).astype("<i8").tobytes()).hexdigest()[:16]

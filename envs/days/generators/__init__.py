@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from envs.days.generators import kinds
-from envs.days.generators.operating_day import OperatingDay, Peak, write_operating_day
+from envs.days.generators.operating_day import OperatingDay, Peak, write_appointments, write_operating_day
 from envs.days.generators.record import OPERATING_DAY, SHORT_SHIFT, columns_of, write_settings
 from envs.days.generators.short_shift import Period, ShortShift, write_short_shift
 from envs.days.travel import HourlyTravel
 from envs.world.compiled import jit
-from envs.world.derived import KM_PER_DEG, finish_bookings, finish_drivers
+from envs.world.derived import KM_PER_DEG, bound_by_appointments, finish_bookings, finish_drivers
 from envs.world.draws import standard_normal, uniform_int
 from envs.world.records import NEVER
 
@@ -96,6 +96,9 @@ def write_generated_day(generator, day_number, bookings_row, drivers_row, clock_
     _write_clock(settings, day_number, num_bookings, num_drivers, clock_row[0])
     for hour in range(24):
         speeds_row[hour] = settings.speeds[hour]
+    if settings.kind == OPERATING_DAY and settings.has_appointments:
+        write_appointments(settings, bookings_row, num_bookings, speeds_row)
+    bound_by_appointments(bookings_row, num_bookings, speeds_row)
     return num_bookings
 
 

@@ -18,8 +18,10 @@ from envs.days.generators.record import (
 from envs.world.compiled import jit
 from envs.world.derived import KM_PER_DEG
 from envs.world.draws import standard_normal, uniform, uniform_int
-from envs.world.records import Leg
+from envs.world.records import NO_BOOKING, Leg
+from envs.world.travel import arrival
 
+_OUTBOUND = int(Leg.OUTBOUND)
 P95_NORMAL = 1.6448536269514722  # 95 % of a standard normal lie below
 
 
@@ -47,6 +49,8 @@ class OperatingDay:
       but not before opening. A share of the returns is called ``called_min`` before; the others are booked together
       with their outbound. One number per trip decides both, so that with the default halves whoever books at short
       notice calls for the way back; half of all bookings, and those cut off at opening, are then known from the start.
+    - *Appointments.* With ``has_appointments`` an outbound leg has one: the next full five minutes after whoever is
+      picked up at the end of the window is out of the vehicle.
     - *Who.* Priority is uniform 1-5 (assumed); both legs of a trip share it and the wheelchair. Ids are b0, b1, ... in
       order of release.
     """
@@ -80,6 +84,7 @@ class OperatingDay:
     wheelchair_vehicle_share: float
     emergency_every: int
     start_std_km: float
+    has_appointments: bool = False
 
     def __post_init__(self) -> None:
         where = "day operating_day"
@@ -192,13 +197,35 @@ def write_operating_day(settings, day_number, num_drivers, bookings_row):
     if num_legs > bookings_row.shape[0]:
         raise ValueError("the generated day has more bookings than the array has rows; see max_bookings_of_day")
     order = _stable_order(release, num_legs)
+    row_of_outbound = np.empty(num_trips, np.int32)
     for k in range(num_legs):
         i = order[k]
         booking = bookings_row[k]
         booking.key = np.uint64(k)
         booking.release_min = release[i]
         _write_operating_day_booking(settings, day_number, trip_of[i], is_return[i], scheduled[i], booking)
+        # An outbound leg is released with its return or before it, and comes first among equals.
+        booking.outbound = NO_BOOKING
+        booking.expected_min = booking.expected_std_min = np.nan
+        if not is_return[i]:
+            row_of_outbound[trip_of[i]] = k
+            continue
+        booking.outbound = row_of_outbound[trip_of[i]]
+        if release[i] > release[i - 1]:  # the leg before it is its outbound
+            booking.expected_min = scheduled[i - 1] + settings.return_gap_mean_min - settings.return_before_min
+            booking.expected_std_min = settings.return_gap_std_min
     return num_legs
+
+
+@jit
+def write_appointments(settings, bookings_row, num_bookings, speeds):
+    """The appointments of the outbound legs, whose rides are known by now."""
+    for k in range(num_bookings):
+        booking = bookings_row[k]
+        if booking.leg == _OUTBOUND:
+            left_min = booking.latest_pickup_min + booking.pickup_service_min
+            out_min = arrival(speeds, left_min, booking.ride_work) + booking.dropoff_service_min
+            booking.appointment_min = 5.0 * math.ceil(out_min / 5.0)
 
 
 @jit

@@ -12,7 +12,7 @@ SHORT_SHIFT = 0
 OPERATING_DAY = 1
 MAX_PERIODS = 8  # periods or peaks that fit the record
 Column = tuple[Any, ...]  # of a NumPy record: name, type and, for an array, shape
-_NUMBERS: dict[Any, type] = {float: np.float64, int: np.int32}
+_NUMBERS: dict[Any, type] = {float: np.float64, int: np.int32, bool: np.int32}
 
 
 def columns_of(settings_type: type) -> list[Column]:

@@ -18,7 +18,7 @@ from envs.days.generators.record import (
 )
 from envs.world.compiled import jit
 from envs.world.draws import uniform, uniform_int
-from envs.world.records import Leg
+from envs.world.records import NO_BOOKING, Leg
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,8 @@ def _write_short_shift_booking(settings, day_number, k, now_min, booking):
     booking.latest_pickup_min = now_min + uniform_int(day_number, kinds.WINDOW, k, 0, low, high)
     booking.pickup_service_min = settings.service_min
     booking.dropoff_service_min = settings.service_min
+    booking.outbound = NO_BOOKING
+    booking.expected_min = booking.expected_std_min = np.nan
     booking.appointment_min = np.nan
     booking.leg = Leg.OUTBOUND
     booking.is_wheelchair = 0

@@ -13,8 +13,9 @@ from tests.envs.line import booking, driver, line_day
 
 
 def log(simulator: Simulator) -> list[tuple[str, int, int, float, float]]:
-    """(kind, driver, booking, time, km) of the events so far."""
+    """(kind, driver, booking, time, km) of what was driven and lost so far."""
     events = simulator.world.events[0, : simulator.world.clocks["num_events"][0]]
+    events = events[events["kind"] <= EventKind.DROP_OUT]
     return [
         (EventKind(e["kind"]).name, int(e["driver"]), int(e["booking"]), float(e["time_min"]), float(e["km"]))
         for e in events
