@@ -77,6 +77,9 @@ stability: $(VENV)/.run ## two seeds trained five times longer (hours; resumable
 real-days: $(VENV)/.run ## DATA=trips.csv: the table of the real days (hours; resumable)
 	$(BIN)/python -m studies.real_days $(DATA)
 
+promises: $(VENV)/.solvers ## DATA=trips.csv: what promises cost, on real days and on the operating day (hours; resumable)
+	$(BIN)/python -m studies.promises $(DATA)
+
 improvement: $(VENV)/.run ## DATA=trips.csv: what plan improvement is worth on real days (an hour)
 	$(BIN)/python -m studies.improvement $(DATA)
 

@@ -83,12 +83,13 @@ def test_the_page_of_the_observation_shows_all_features():
     first, last = map(int, re.findall(r'"envs/observation\.py:(\d+):(\d+)"', text)[0])
     lines = Path(observation.__file__).read_text().splitlines()[first - 1 : last]
     assert lines[0] == "DRIVER_FEATURES = (" and lines[-1] == ")"
-    assert "CLOCK_FEATURES = (" in lines
+    assert "CLOCK_FEATURES = (" in lines and any(line.startswith("EXPECTED_FEATURES = (") for line in lines)
     for key, features in (
         ("(N, {})", observation.DRIVER_FEATURES),
         ("(M, {})", observation.BOOKING_FEATURES),
         ("(N * M, {})", observation.PAIR_FEATURES),
         ("({},)", observation.CLOCK_FEATURES),
+        ("({},)", observation.EXPECTED_FEATURES),
     ):
         assert key.format(len(features)) in text
 

@@ -11,7 +11,7 @@ from envs import DispatchBatch, Scenario
 from envs.world.records import NO_BOOKING, BookingState, EventKind
 from tests.envs.line import booking, driver, line_day
 
-FINAL = {BookingState.SERVED, BookingState.EXPIRED, BookingState.CANCELLED, BookingState.NO_SHOW}
+FINAL = {state for state in BookingState if state >= BookingState.SERVED}
 ROUGH_DAY = {"travel_noise_std": 0.2, "cancellation_rate": 0.1, "no_show_rate": 0.1, "drop_out_rate": 0.3}
 
 
@@ -41,14 +41,15 @@ def check_books(batch: DispatchBatch, b: int) -> None:
     events = batch.world.events[b, : clock["num_events"]]
     counts = {kind: int(np.sum(events["kind"] == kind)) for kind in EventKind}
     assert counts[EventKind.DROPOFF] == states.count(BookingState.SERVED)
-    assert counts[EventKind.EXPIRE] == states.count(BookingState.EXPIRED)
+    assert counts[EventKind.EXPIRE] == states.count(BookingState.EXPIRED) + states.count(BookingState.BROKEN)
+    assert counts[EventKind.REFUSE] == states.count(BookingState.REFUSED)
     assert counts[EventKind.CANCEL] == states.count(BookingState.CANCELLED)
     assert counts[EventKind.NO_SHOW] == states.count(BookingState.NO_SHOW)
     ended = counts[EventKind.DROPOFF] + counts[EventKind.NO_SHOW] + counts[EventKind.ABANDON]
     assert counts[EventKind.DEPART] == ended
     for n in range(clock["num_drivers"]):
-        own = events[(events["driver"] == n) & (events["kind"] != EventKind.CANCEL)]
-        own = own[own["kind"] != EventKind.DROP_OUT]
+        drives = np.isin(events["kind"], (*range(EventKind.EXPIRE), EventKind.NO_SHOW, EventKind.ABANDON))
+        own = events[(events["driver"] == n) & drives]
         assert np.all(np.diff(own["time_min"]) >= -1e-9)
         carried = NO_BOOKING
         for event in own:
@@ -62,7 +63,7 @@ def check_books(batch: DispatchBatch, b: int) -> None:
         assert carried == NO_BOOKING
 
 
-@pytest.mark.parametrize("scenario", ["short_shift", "operating_day"])
+@pytest.mark.parametrize("scenario", ["short_shift", "operating_day", "operating_day_promises"])
 @settings(max_examples=25, deadline=None)
 @given(day=st.integers(0, 999_999), seed=st.integers(0, 99), is_rough=st.booleans())
 def test_books_balance_at_the_end_of_every_day(scenario, day, seed, is_rough):
@@ -71,7 +72,7 @@ def test_books_balance_at_the_end_of_every_day(scenario, day, seed, is_rough):
     check_books(batch, 0)
 
 
-@pytest.mark.parametrize("scenario", ["short_shift", "operating_day"])
+@pytest.mark.parametrize("scenario", ["short_shift", "operating_day", "operating_day_promises"])
 def test_batched_and_single_days_agree_at_every_step(scenario):
     days = [3, 14, 159, 2653]
     together = make_batch(scenario, len(days), **ROUGH_DAY)

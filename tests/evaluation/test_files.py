@@ -28,7 +28,7 @@ def test_json_has_the_promised_keys(days, tmp_path):
     assert all(keys <= set(row) for row in content["comparisons"])
     assert content["commit"] == "abc"
     page = html_path.read_text()
-    assert page.count("<tr") == 1 + 3  # header, a model and two rules
+    assert page.count("<tr") == 2 * (1 + 3)  # what was done and what was told: header, a model and two rules
     assert page.count("<circle") == 2  # everybody but the best rule
     with csv_path.open() as file:
         rows = list(csv.DictReader(file))

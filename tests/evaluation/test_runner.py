@@ -101,4 +101,4 @@ def test_values_are_plain_data():
 
 def test_an_unknown_environment_names_the_nearest():
     with pytest.raises(SetupError, match=r"Did you mean 'DispatchDay-v0'\?"):
-        make_scenario("DispatchDay-v1", None, {})
+        make_scenario("DispachDay-v0", None, {})

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from envs.world.records import BOOKING, BookingState, Leg
+from envs.world.records import BOOKING, NEVER, BookingState, Leg
 from reward import TERM_NAMES, TRIP_TERMS, RewardFunction, load_weights
 from reward.terms import booking_terms
 from tests.reward.worlds import LineBatch, booking, driver, line_day
@@ -25,6 +25,7 @@ def trip(
         "approach_km": 6.0,
         "ride_km": 10.0,
         "priority": 3,
+        "keeps_appointment_min": NEVER,
     }
     for name, value in (given | fields).items():
         record[name] = value
@@ -42,7 +43,7 @@ def trip(
 
 
 def test_term_names_are_unique_and_in_one_tuple() -> None:
-    assert len(set(TERM_NAMES)) == len(TERM_NAMES) == 18
+    assert len(set(TERM_NAMES)) == len(TERM_NAMES) == 20
 
 
 def test_plain_trip_pays_for_the_assignment_alone() -> None:
@@ -74,6 +75,18 @@ def test_expired_booking_costs_by_priority() -> None:
     # -200 x 4/5 and -60 x 1/5
     assert trip("v1", BookingState.EXPIRED, priority=4) == {"expired": pytest.approx(-160.0)}
     assert trip("v2", BookingState.EXPIRED, priority=1) == {"expired": pytest.approx(-12.0)}
+
+
+def test_a_refusal_costs_what_a_lost_booking_does_and_a_broken_promise_more() -> None:
+    assert trip("v3", BookingState.REFUSED) == {"lost": -700.0}
+    assert trip("v3", BookingState.BROKEN, leg=Leg.RETURN) == {"lost": -550.0, "broken": -300.0}
+    assert trip("v1", BookingState.REFUSED, priority=4) == trip("v1", BookingState.EXPIRED, priority=4)
+
+
+def test_a_pickup_too_late_for_the_appointment_pays_beside_its_lateness() -> None:
+    # picked up at 520, at the end of the window; 512 would have been in time: 8 min x 0.1
+    assert trip("v3", keeps_appointment_min=512.0)["appointment"] == pytest.approx(-0.8)
+    assert "appointment" not in trip("v3", keeps_appointment_min=520.0)
 
 
 def test_short_approach_is_under_five_km() -> None:

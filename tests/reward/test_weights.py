@@ -121,10 +121,11 @@ def test_v3_is_refused_when_losing_a_patient_would_pay() -> None:
         ValueError, match="losing a return patient of priority 1 pays better than serving them more than 20"
     ):
         RewardFunction.load("v3", {"lost_return": -10.0})
-    # ... and at -400 the delays of 15 others decide: -(50 - 45 - 10 - 15) + 15 x 30 + 18 + 5 = 493
-    with pytest.raises(ValueError, match=r"the delays that serving them may bring to others .saves up to 493 CHF"):
+    # ... and at -400 the delays of 15 others decide, who may miss appointments by them, at 0.1 a minute:
+    # -(50 - 45 - 10 - 15) + 15 x (30 + 3) + 18 + 5 = 538
+    with pytest.raises(ValueError, match=r"the delays that serving them may bring to others .saves up to 538 CHF"):
         RewardFunction.load("v3", {"lost_return": -400.0})
-    RewardFunction.load("v3", {"lost_return": -500.0})
+    RewardFunction.load("v3", {"lost_return": -540.0})
 
 
 def test_v3_lost_outbound_is_dearest() -> None:
