@@ -15,8 +15,8 @@ import numpy as np
 from envs.world.borrowed import borrow
 from envs.world.compiled import inlined, jit
 from envs.world.plans import prefix
+from envs.world.promises import LOST_PROMISE_MIN, LOST_WISH_MIN
 from envs.world.records import NEVER, NO_DRIVER, BookingState, EventKind, World
-from envs.world.ruin_recreate import LOST_PROMISE_MIN, LOST_WISH_MIN
 from envs.world.sketch import ROUTE, TERMS, TRIP, moves_at, sketch_legs, sketch_route, sketch_terms, sketch_trips
 from reward.terms import TRIP_TERMS, booking_terms
 

@@ -148,6 +148,17 @@ def _try_swap(world: World, b, n, p, m, q):
 
 
 @jit
+def _add_stranded(world: World, b):
+    """Ask the search about the open bookings, too, that fit into no plan as the plans stand."""
+    clock = world.clocks[b]
+    for index in range(clock.num_open):
+        k = world.open_rows[b, index]
+        if cheapest_driver(world, b, k)[1] < 0:
+            world.rows[b, clock.num_rows] = k
+            clock.num_rows += 1
+
+
+@jit
 def improve_plans(world: World, b):
     """
     Improve the plans of day ``b`` in place; no trip loses its place and, without ``improvement_moves``, no cost rises.
@@ -157,7 +168,7 @@ def improve_plans(world: World, b):
     another driver are counted in ``clocks.num_moved``, those that are open again in ``clocks.num_unassigned``.
     """
     world = borrow(world)
-    clock = world.clocks[b]
+    clock, rules = world.clocks[b], world.rules[0]
     num_drivers = clock.num_drivers
     num_trips = 0
     for n in range(num_drivers):
@@ -184,8 +195,14 @@ def improve_plans(world: World, b):
     for _ in range(MAX_SWEEPS):
         if not (_relocate(world, b) | _swap(world, b)):
             break
-    if world.rules[0].improvement_moves > 0:
-        _search_plans(world, b, NO_BOOKING)
+    if rules.improvement_moves > 0:
+        for t in range(num_trips):
+            world.rows[b, t] = trips[t]
+        clock.num_rows, clock.search_rounds = num_trips, rules.improvement_moves
+        clock.search_lost_min = rules.improvement_lost_min
+        if rules.improvement_lost_min > 0.0:
+            _add_stranded(world, b)
+        _search_plans(world, b)
     for t in range(num_trips):
         owner = world.bookings[b, trips[t]].driver
         if owner == NO_DRIVER:

@@ -27,6 +27,9 @@ from envs.world.plans import (
 from envs.world.records import MOVE_MIN, NO_DRIVER, Actor, BookingState, EventKind, World
 from envs.world.ruin_recreate import SEARCH
 
+LOST_WISH_MIN = 1e5  # [min] what a search for a place takes a wish to be worth: more than any detour
+LOST_PROMISE_MIN = 1e6  # the same for a promised booking that has lost its driver
+
 _search_plans = SEARCH.call
 _DAY, _DESK = int(Actor.DAY), int(Actor.DESK)
 _EXPIRED = int(BookingState.EXPIRED)
@@ -99,13 +102,23 @@ def move_window(world: World, b, k, shift_min):
 @jit
 def give_place(world: World, b, k):
     """Put the open booking ``k`` where it costs least or, when it fits nowhere, where a search makes room; success."""
+    clock = world.clocks[b]
     _, n, position = cheapest_driver(world, b, k)
     if n >= 0:
         remove_open(world, b, index_of_open(world, b, k))
         insert_trip(world, b, n, k, position)
         return True
-    if world.rules[0].promise_moves > 0:
-        _search_plans(world, b, k)
+    if world.rules[0].promise_moves == 0:
+        return False
+    num_rows = 0
+    for n in range(clock.num_drivers):
+        for position in range(world.drivers[b, n].plan_len):
+            world.rows[b, num_rows] = world.plans[b, n, position]
+            num_rows += 1
+    world.rows[b, num_rows] = k
+    clock.num_rows, clock.search_rounds = num_rows + 1, world.rules[0].promise_moves
+    clock.search_lost_min = LOST_PROMISE_MIN if world.bookings[b, k].is_promised else LOST_WISH_MIN
+    _search_plans(world, b)
     return world.bookings[b, k].driver != NO_DRIVER
 
 

@@ -186,6 +186,9 @@ CLOCK = np.dtype(
         ("is_done", np.int32),
         ("plan_news", np.int32),  # a plan changed since it was last improved
         ("num_touched", np.int32),
+        ("num_rows", np.int32),  # in World.rows, for a search
+        ("search_rounds", np.int32),
+        ("search_lost_min", np.float64),  # what leaving out a booking costs it; 0: none may be left out
         ("num_events", np.int32),
         ("num_unlogged", np.int32),  # events that found the log full; what drives always finds room
         # --- the last step ----------------------------------------------------------------------------------------
@@ -287,6 +290,7 @@ class World(NamedTuple):
     km: np.ndarray  # float32
     work: np.ndarray  # float32
     touched: np.ndarray  # int32, shape (B, K): bookings whose terms may have changed in this step, [:num_touched]
+    rows: np.ndarray  # int32, shape (B, K): bookings that a search is asked about, [:num_rows]
     events: np.ndarray  # EVENT, shape (B, E)
     slots: np.ndarray  # int32, shape (B, M)
     rivalries: np.ndarray  # RIVALRY, shape (B, M); slots in use only
@@ -319,6 +323,7 @@ def empty_world(
         km=np.zeros(matrix, np.float32),
         work=np.zeros(matrix, np.float32),
         touched=np.zeros((batch_size, num_bookings), np.int32),
+        rows=np.zeros((batch_size, num_bookings), np.int32),
         events=np.zeros((batch_size, num_events), EVENT),
         slots=np.full((batch_size, max_bookings), NO_BOOKING, np.int32),
         rivalries=np.zeros((batch_size, max_bookings), RIVALRY),

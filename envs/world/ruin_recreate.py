@@ -17,7 +17,7 @@ from envs.world.borrowed import borrow
 from envs.world.compiled import inlined, jit
 from envs.world.draws import mix
 from envs.world.expected import minutes_expected
-from envs.world.plans import cheapest_driver, index_of_open, prefix, remove_open, restore_plans
+from envs.world.plans import index_of_open, prefix, remove_open, restore_plans
 from envs.world.records import NEVER, NO_BOOKING, NO_DRIVER, Actor, BookingState, World
 from envs.world.sketch import (
     ROUTE,
@@ -33,15 +33,12 @@ from envs.world.sketch import (
     sketch_trips,
 )
 
-LOST_WISH_MIN = 1e5  # [min] what a search for a place takes a wish to be worth: more than any detour
-LOST_PROMISE_MIN = 1e6  # the same for a promised booking that has lost its driver
-
 # The next five were found on selection days of the real bookings.
 MAX_REMOVED = 10  # trips that one round takes out at most
 FIRST_TEMPERATURE_MIN, LAST_TEMPERATURE_MIN = 15.0, 0.5
 FULL_WEIGHT = 1.0  # of a minute from the earliest pickup to the end of a trip, when every driver is busy throughout
 FULL_FROM, FULL_HORIZON_MIN = 0.6, 120.0  # share of the drivers' time so far ahead that is taken: no weight up to there
-_PLANNED = int(BookingState.PLANNED)
+_OPEN, _PLANNED = int(BookingState.OPEN), int(BookingState.PLANNED)
 _PLANNER = int(Actor.PLANNER)
 _STEP = np.uint64(0x9E3779B97F4A7C15)  # of the generator's state: SplitMix64 (Steele, Lea and Flood 2014)
 
@@ -229,52 +226,23 @@ def ruin_and_recreate(world: World, b, rows, num_rounds, lost_min):
 
 
 @jit
-def _stranded(world: World, b):
-    """Rows of the open bookings that fit into no plan as the plans stand."""
-    rows = np.empty(world.clocks[b].num_open, np.int32)
-    num_rows = 0
-    for index in range(world.clocks[b].num_open):
-        k = world.open_rows[b, index]
-        if cheapest_driver(world, b, k)[1] < 0:
-            rows[num_rows] = k
-            num_rows += 1
-    return rows[:num_rows]
-
-
-@jit
-def search_plans(world: World, b, k):
+def search_plans(world: World, b):
     """
-    Ruin and recreate over all that is planned on day ``b``, and the open bookings that may get a place by it.
+    Ruin and recreate over the bookings ``World.rows[b, :num_rows]``, as the clock says for how long and at what price.
 
-    These are ``k``, which takes ``promise_moves`` and nobody else's place; with NO_BOOKING, by ``improvement_moves``
-    and at ``improvement_lost_min``, those that fit nowhere as the plans stand. A booking that loses its place is left
-    to the caller, see ``ruin_and_recreate``.
+    These are all that are planned, and open ones that may get a place by it. A booking that loses its place is left to
+    the caller, see ``ruin_and_recreate``.
     """
     world = borrow(world)
-    rules = world.rules[0]
-    guests = np.full(1, k, np.int32)
-    num_rounds, lost_min = rules.promise_moves, LOST_WISH_MIN
-    if k == NO_BOOKING:
-        num_rounds, lost_min = rules.improvement_moves, rules.improvement_lost_min
-        guests = _stranded(world, b) if lost_min > 0.0 else guests[:0]
-    elif world.bookings[b, k].is_promised:
-        lost_min = LOST_PROMISE_MIN
-    num_trips = 0
-    for n in range(world.clocks[b].num_drivers):
-        num_trips += world.drivers[b, n].plan_len
-    rows = np.empty(num_trips + len(guests), np.int32)
-    t = 0
-    for n in range(world.clocks[b].num_drivers):
-        for position in range(world.drivers[b, n].plan_len):
-            rows[t] = world.plans[b, n, position]
-            t += 1
-    rows[num_trips:] = guests
-    ruin_and_recreate(world, b, rows, num_rounds, lost_min)
-    for guest in guests:
-        if world.bookings[b, guest].driver != NO_DRIVER:
-            remove_open(world, b, index_of_open(world, b, guest))
-            world.bookings[b, guest].state = _PLANNED
-            world.bookings[b, guest].placed_by = _PLANNER
+    clock = world.clocks[b]
+    rows = world.rows[b, : clock.num_rows].copy()
+    ruin_and_recreate(world, b, rows, clock.search_rounds, clock.search_lost_min)
+    for k in rows:
+        booking = world.bookings[b, k]
+        if booking.state == _OPEN and booking.driver != NO_DRIVER:
+            remove_open(world, b, index_of_open(world, b, k))
+            booking.state = _PLANNED
+            booking.placed_by = _PLANNER
 
 
-SEARCH = Apart(search_plans, num_numbers=1)
+SEARCH = Apart(search_plans)

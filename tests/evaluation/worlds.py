@@ -53,6 +53,7 @@ def empty_world(num_drivers: int, num_bookings: int, num_slots: int | None = Non
         km=np.zeros((num_rows, 1, 1), np.float32),
         work=np.zeros((num_rows, 1, 1), np.float32),
         touched=np.zeros((num_rows, num_bookings), np.int32),
+        rows=np.zeros((num_rows, num_bookings), np.int32),
         events=np.zeros((num_rows, 6 * num_bookings + 10), EVENT),
         slots=slots,
         rivalries=np.zeros((num_rows, num_slots), RIVALRY),
