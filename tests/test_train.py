@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 
@@ -99,8 +100,9 @@ def test_training_on_days_from_files(tmp_path, day_folder):
     assert len(content["evaluations"]) == 2
 
 
-def test_several_folders_are_interleaved_by_service_day(day_folder):
-    training, selection = read_day_lists([str(day_folder), str(day_folder)], "0-1", "2-3")
+def test_several_folders_are_interleaved_by_service_day(tmp_path, day_folder):
+    other = shutil.copytree(day_folder, tmp_path / "other")
+    training, selection = read_day_lists([str(day_folder), str(other)], "0-1", "2-3")
     assert [day.label for day in training] == ["000", "000", "001", "001"]
     assert [day.label for day in selection] == ["002", "002", "003", "003"]
 

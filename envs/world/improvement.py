@@ -187,14 +187,15 @@ def improve_plans(world: World, b):
                 free[num_free] = trips[t]
                 num_free += 1
             t += 1
-    old_cost = total_cost(world, b)
-    if not _rebuild(world, b, free[:num_free]) or total_cost(world, b) > old_cost - EPSILON_MIN:
-        restore_plans(world, b, old_plans, old_lens)
-    for n in range(num_drivers):
-        world.plans[b, n, world.drivers[b, n].plan_len :] = NO_BOOKING
-    for _ in range(MAX_SWEEPS):
-        if not (_relocate(world, b) | _swap(world, b)):
-            break
+    if not (rules.promises_at_call and rules.improvement_moves > 0):  # there the search alone does better in less time
+        old_cost = total_cost(world, b)
+        if not _rebuild(world, b, free[:num_free]) or total_cost(world, b) > old_cost - EPSILON_MIN:
+            restore_plans(world, b, old_plans, old_lens)
+        for n in range(num_drivers):
+            world.plans[b, n, world.drivers[b, n].plan_len :] = NO_BOOKING
+        for _ in range(MAX_SWEEPS):
+            if not (_relocate(world, b) | _swap(world, b)):
+                break
     if rules.improvement_moves > 0:
         for t in range(num_trips):
             world.rows[b, t] = trips[t]

@@ -56,7 +56,7 @@ def trained_by(manager_class: type, folder: Path, **changes) -> Path:
 
 def made_by_zoo(manager_class: type, env_id: str, config: Path, **options) -> Path:
     """The run folder of a run that goes through rl-zoo3's steps, beside its hyperparameter file."""
-    args = argparse.Namespace(log_folder=str(config.parent), env_kwargs=None)
+    args = argparse.Namespace(log_folder=str(config.parent), env_kwargs=None, gym_packages=["tests"])
     options = {"n_eval_episodes": 2, "log_interval": -1, "config": str(config), "verbose": 0, **options}
     manager = manager_class(args, "dqn", env_id, str(config.parent), **options)
     prepared = manager.setup_experiment()
