@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from envs.days.scenario import Scenario
     from envs.days.stream import REPORT_DAYS, SELECTION_DAYS, TRAINING_DAYS, DayStream
     from envs.dispatch_env import DispatchEnv
+    from envs.promise_env import PromiseEnv
     from envs.simulator import Simulator
 
 _HOME = {
@@ -32,6 +33,7 @@ _HOME = {
     "TRAINING_DAYS": "envs.days.stream",
     "DayStream": "envs.days.stream",
     "DispatchEnv": "envs.dispatch_env",
+    "PromiseEnv": "envs.promise_env",
     "Simulator": "envs.simulator",
 }
 SCENARIO_OF = {
@@ -39,6 +41,7 @@ SCENARIO_OF = {
     "DispatchDay-v0": "operating_day",
     "DispatchDay-v1": "operating_day_promises",
 }
+DESK_SCENARIO_OF = {"DispatchPromise-v0": "operating_day_promises"}  # the promise desk: other actions, other agents
 
 __all__ = [
     "REPORT_DAYS",
@@ -50,6 +53,7 @@ __all__ = [
     "DispatchBatch",
     "DispatchEnv",
     "Driver",
+    "PromiseEnv",
     "Scenario",
     "Simulator",
     "register_envs",
@@ -58,11 +62,12 @@ __all__ = [
 
 def register_envs() -> None:
     """Register the environments with Gymnasium; those already registered, by whomever, stay as they are."""
-    for env_id, scenario in SCENARIO_OF.items():
+    for env_id, scenario in (SCENARIO_OF | DESK_SCENARIO_OF).items():
+        entry_point = "envs.promise_env:PromiseEnv" if env_id in DESK_SCENARIO_OF else "envs.dispatch_env:DispatchEnv"
         if env_id not in gym.registry:
             gym.register(
                 env_id,
-                entry_point="envs.dispatch_env:DispatchEnv",
+                entry_point=entry_point,
                 kwargs={"scenario": scenario},
                 # Gymnasium's checks on every step cost more than the step itself; the tests run check_env instead.
                 disable_env_checker=True,

@@ -63,11 +63,14 @@ class DispatchEnv(gym.Env[Any, Any]):
         if max_bookings is not None:
             overrides["max_bookings"] = max_bookings
         self.scenario = Scenario.load(scenario, **overrides)
-        self.batch = DispatchBatch(self.scenario)
+        self.batch = self._make_batch()
         self.stream = DayStream(days, day_list, in_order)
         self.observation_space = self.batch.observation_space
         self.action_space = self.batch.action_space
         self.render_mode = render_mode
+
+    def _make_batch(self) -> DispatchBatch:
+        return DispatchBatch(self.scenario)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

@@ -71,7 +71,7 @@ class DispatchVecEnv(VecEnv):
         **overrides: Any,
     ) -> None:
         self.scenario = Scenario.load(scenario, **overrides)
-        self.batch = DispatchBatch(self.scenario, num_envs, num_buffers=NUM_BUFFERS)
+        self.batch = self._make_batch(num_envs)
         self.payer: Payer | None = None if reward_function is None else reward_function.attach(self.batch)
         spaces: dict[str, gym.Space[Any]] = dict(self.batch.observation_space.spaces)
         self._observations: list[dict[str, npt.NDArray[Any]]] = self.batch.buffers
@@ -92,6 +92,17 @@ class DispatchVecEnv(VecEnv):
         self._lengths = np.zeros(num_envs, np.int64)
         self._term_sums = np.zeros((num_envs, 0 if self.payer is None else self.payer.terms.shape[1]))
         self._start_time = time.time()
+
+    def _make_batch(self, num_envs: int) -> DispatchBatch:
+        return DispatchBatch(self.scenario, num_envs, num_buffers=NUM_BUFFERS)
+
+    def _pay(self) -> npt.NDArray[np.float64]:
+        """Rewards of the step just made, shape (B,); the caller's to keep."""
+        if self.payer is None:
+            return np.zeros(self.num_envs)
+        rewards = self.payer.pay().copy()
+        self._term_sums += self.payer.terms
+        return rewards
 
     def _seed_streams(self, seed: int | None) -> None:
         for b, stream in enumerate(self._streams):
@@ -133,10 +144,7 @@ class DispatchVecEnv(VecEnv):
 
     def step_wait(self) -> VecEnvStepReturn:
         self.batch.step(self._actions)
-        rewards = np.zeros(self.num_envs)
-        if self.payer is not None:
-            rewards = self.payer.pay().copy()
-            self._term_sums += self.payer.terms
+        rewards = self._pay()
         self._returns += rewards
         self._lengths += 1
         clocks = self.batch.world.clocks
