@@ -106,9 +106,7 @@ class PromiseBatch(DispatchBatch):
         settings["lost_cost"], settings["broken_cost"] = COST_PER_LOST, COST_PER_BROKEN
         shifts = _checked_shifts(shifts_min)
         self.forecast = _checked_forecast(forecast)
-        self.desk = Desk(
-            settings, shifts, np.zeros(batch_size, CALL), np.zeros((batch_size, len(shifts)), OPTION)
-        )
+        self.desk = Desk(settings, shifts, np.zeros(batch_size, CALL), np.zeros((batch_size, len(shifts)), OPTION))
         self.desk.calls["wish"] = NO_BOOKING
         super().__init__(scenario, batch_size, num_drivers, 1, num_buffers)
         self.buffers = [allocate_promise_observation(batch_size, len(shifts)) for _ in range(num_buffers)]
@@ -256,7 +254,9 @@ def _checked_forecast(forecast: npt.ArrayLike | None) -> npt.NDArray[np.float64]
     except (TypeError, ValueError):
         raise ValueError("forecast: expected a square table of numbers.") from None
     if table.ndim != 2 or table.shape[0] != table.shape[1] or not table.size:
-        raise ValueError(f"forecast: expected a square table, a row and a column per part of the day, got {table.shape}.")
+        raise ValueError(
+            f"forecast: expected a square table, a row and a column per part of the day, got {table.shape}."
+        )
     if not np.isfinite(table).all() or (table < 0.0).any():
         raise ValueError("forecast: expected numbers of bookings, finite and at least 0.")
     return table

@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from envs.days.day import Day
 from envs.days.scenario import Scenario
-from envs.days.stream import DayStream
 from envs.dispatch_env import DispatchEnv
 from envs.promise_batch import DISCOMFORT_PER_MIN, SHIFTS_MIN, PromiseBatch
 
@@ -27,7 +26,7 @@ class PromiseEnv(DispatchEnv):
       lost (600 if promised) and ``discomfort_per_min`` for each minute by which promised windows are shifted. Its sum
       is what the day costs by its log, minus what it cost at the start.
     - **End.** At closing time ``terminated`` is true; the day is then driven to its end. Never truncated.
-    - **Start.** As of ``DispatchEnv``. Callers that were asked about before the first decision are in its cost.
+    - **Start.** As of ``DispatchEnv``. Who is refused before the first decision is in the cost at the start.
     - **Info.** ``day`` and, after a step, ``elapsed_min`` and ``answer``; at the end of a day also ``kpis`` and
       ``desk``.
 

@@ -18,7 +18,7 @@ from envs.world.ruin_recreate import share_taken
 from envs.world.travel import arrival
 
 OPTION_FEATURES = (  # a window; a row of zeros where it can't be offered
-    "cost",  # of the cheapest insertion: added driving + weighted lateness, min / 60; refusal: of a lost booking
+    "cost",  # of the cheapest insertion: added driving + weighted lateness, min / 120; refusal: of a lost booking
     "above_cheapest",  # cost + discomfort, minus the least of the caller's options, min / 60
     "shift",  # min / 60
     "shift_size",  # its absolute value
@@ -177,7 +177,7 @@ def _write_option(world: World, desk: Desk, b, j, forecast, out):
     to_come = bookings_to_come(forecast, clock.now_min, begin_min - AROUND_MIN, end_min + AROUND_MIN)
     expected = to_come / max(1.0, on_duty)
     leaves_min = option.pickup_min + booking.pickup_service_min
-    out[0] = _clip(option.cost / 60.0)
+    out[0] = _clip(option.cost / 120.0)
     out[1] = _clip(option.above_cheapest / 60.0)
     out[2] = _clip(option.shift_min / 60.0)
     out[3] = _clip(abs(option.shift_min) / 60.0)
@@ -198,7 +198,7 @@ def _write_refusal(desk: Desk, b, ride, out):
     cheapest = desk.options[b, call.cheapest]
     least = cheapest.cost + settings.discomfort_per_min * abs(cheapest.shift_min)
     out[:] = 0.0
-    out[0] = _clip(settings.lost_cost / 60.0)
+    out[0] = _clip(settings.lost_cost / 120.0)
     out[1] = _clip((settings.lost_cost - least) / 60.0)
     out[11] = ride
     out[12] = 1.0

@@ -51,6 +51,10 @@ class RewardWrapper(gym.Wrapper, gym.utils.RecordConstructorArgs):
             raise TypeError(
                 f"reward wrappers need an environment of this project (Dispatch-v0, DispatchDay-v0), came {env!r:.80}."
             )
+        if hasattr(env.unwrapped.batch, "desk"):
+            raise TypeError(
+                f"{env!r:.80} pays by itself. For {version} pass it reward_function=RewardFunction.load({version!r})."
+            )
         inner = env.observation_space
         if not isinstance(inner, spaces.Dict):
             raise TypeError(f"reward wrappers need a Dict observation, came {inner!r:.80}. Wrap the reward first.")

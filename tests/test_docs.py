@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import envs.observation as observation
+import envs.promise_observation as promise_observation
 from studies import results
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -90,6 +91,20 @@ def test_the_page_of_the_observation_shows_all_features():
         ("(N * M, {})", observation.PAIR_FEATURES),
         ("({},)", observation.CLOCK_FEATURES),
         ("({},)", observation.EXPECTED_FEATURES),
+    ):
+        assert key.format(len(features)) in text
+
+
+def test_the_page_of_the_promise_desk_shows_all_features():
+    text = (ROOT / "docs/environments/promise-desk.md").read_text()
+    first, last = map(int, re.findall(r'"envs/promise_observation\.py:(\d+):(\d+)"', text)[0])
+    lines = Path(promise_observation.__file__).read_text().splitlines()[first - 1 : last]
+    assert lines[0].startswith("OPTION_FEATURES = (") and lines[-1] == ")"
+    assert "FLEET_FEATURES = (" in lines
+    for key, features in (
+        ("(S + 1, {})", promise_observation.OPTION_FEATURES),
+        ("({},)", promise_observation.CALLER_FEATURES),
+        ("({},)", promise_observation.FLEET_FEATURES),
     ):
         assert key.format(len(features)) in text
 

@@ -1,9 +1,9 @@
 """
 Compiled promise desk: who calls next, what each window costs the plans now, and what an answer sets going.
 
-A wish is asked about once, at the first tick after its call, in the order of the calls. The options are the wished window
-moved by each of ``Desk.shifts``; where the cheapest insertion finds no place for one, it can't be offered. Who has no
-option at all gets the place that a search makes at the wished window, or is refused, without a decision.
+A wish is asked about once, at the first tick after its call, in the order of the calls. The options are the wished
+window moved by each of ``Desk.shifts``; where the cheapest insertion finds no place for one, it can't be offered. Who
+has no option at all gets the place that a search makes at the wished window, or is refused, without a decision.
 """
 
 from __future__ import annotations
@@ -42,7 +42,12 @@ class Answer(IntEnum):
     REFUSED = 3
 
 
-_NONE, _PROMISED, _DECLINED, _TOLD_NO = int(Answer.NONE), int(Answer.PROMISED), int(Answer.DECLINED), int(Answer.REFUSED)
+_NONE, _PROMISED, _DECLINED, _TOLD_NO = (
+    int(Answer.NONE),
+    int(Answer.PROMISED),
+    int(Answer.DECLINED),
+    int(Answer.REFUSED),
+)
 
 OPTION = np.dtype(
     [
