@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from studies.promises import FREEZES, KPIS, Cell, build_parser, cells_of, main, 
 
 
 def keep(folder, cell: Cell, judged: list[float], ms: float = 1.0, **kpis: float) -> None:
-    values = {name: np.full(len(judged), kpis.get(name, 1.0)) for name in KPIS}
+    values: dict[str, Any] = {name: np.full(len(judged), kpis.get(name, 1.0)) for name in KPIS}
     clusters = np.array([f"day {i}" for i in range(len(judged))])
     np.savez(folder / f"{cell.name}.npz", judged=np.array(judged), clusters=clusters, ms=np.array([0.0, ms]), **values)
     (folder / f"{cell.name}.done").touch()
