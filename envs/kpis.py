@@ -22,7 +22,7 @@ KPI_NAMES = (
     "num_bookings",
     "num_served",
     "service_rate",  # served / all bookings of the day
-    "on_time_share",  # served ones picked up inside their window / served ones
+    "on_time_share",  # served ones picked up inside their window, and in time for their appointment / served ones
     "on_time_share_outbound",
     "on_time_share_return",
     "late_share_5",  # served ones picked up more than 5 min after their window / served ones
@@ -232,6 +232,7 @@ def _read_log(clock, drivers, bookings, events, tally, lateness, off):  # type: 
         elif kind == _DROPOFF:
             tally["served"] += 1
             tally["loaded_km"] += event["km"]
+            is_late[k] |= event["time_min"] - bookings[k]["appointment_min"] > ROUNDING_MIN  # never where it is nan
             if bookings[k]["leg"] == _OUTBOUND:
                 tally["served_outbound"] += 1
                 tally["on_time_outbound"] += not is_late[k]

@@ -135,6 +135,7 @@ class Day:
         object.__setattr__(self, "bookings", tuple(ordered))
         object.__setattr__(self, "key", self.day_number if self.day_number >= 0 else stable_key(self.label))
         self._warn_of_missing_wheelchair_vehicle()
+        self._warn_of_missed_appointments()
 
     def _warn_of_missing_wheelchair_vehicle(self) -> None:
         if any(driver.can_wheelchair for driver in self.drivers):
@@ -148,6 +149,31 @@ class Day:
                 "served; counted as lost. Give a driver can_wheelchair = true.",
                 stacklevel=4,
             )
+
+    def _warn_of_missed_appointments(self) -> None:
+        missed = [
+            booking.id
+            for booking, ride_work in zip(self.bookings, self._ride_work(), strict=True)
+            if booking.appointment_min is not None
+            and arrival(self.travel.speeds(), booking.earliest_pickup_min + booking.pickup_service_min, ride_work)
+            + booking.dropoff_service_min
+            > booking.appointment_min + 1e-6
+        ]
+        if missed:
+            shown = ", ".join(repr(booking_id) for booking_id in missed[:10])
+            more = f" and {len(missed) - 10} more" if len(missed) > 10 else ""
+            warnings.warn(
+                f"day {self.label}: booking {shown}{more} misses the appointment even when picked up at the earliest; "
+                "counted as late. Correct earliest_pickup_min or appointment_min.",
+                stacklevel=4,
+            )
+
+    def _ride_work(self) -> list[float]:
+        """Of each booking; zeros where nobody has an appointment, so that nothing is computed in vain."""
+        if all(booking.appointment_min is None for booking in self.bookings):
+            return [0.0] * self.num_bookings
+        _, pickups, dropoffs = self.places()
+        return [float(work) for work in self.travel.legs(pickups, dropoffs)[1]]
 
     @property
     def num_bookings(self) -> int:

@@ -191,6 +191,7 @@ def test_what_people_were_told_is_counted_from_the_log():
     assert kpis["driver_changed_share_30"] == pytest.approx(1 / 2)
     assert kpis["pickup_moved_share"] == pytest.approx(1 / 2)
     assert (kpis["appointment_late_share"], kpis["appointment_late_mean_min"]) == (1.0, 4.0)
+    assert kpis["on_time_share"] == 0.0  # b0 misses the appointment, b2 is picked up 60 min after its window
     # deadhead 16 + 10 min, two lost, one of them promised
     assert kpis["cost"] == pytest.approx(26 + 600 + 300)
 

@@ -10,7 +10,10 @@ import pytest
 from envs.days.day import Booking, Day, Driver, natural_order
 from envs.days.loading import fill_bookings, fill_clock, fill_drivers
 from envs.days.travel import HourlyTravel, MatrixTravel, PowerLawTravel
+from envs.kpis import episode_kpis
+from envs.simulator import Simulator
 from envs.world.records import BOOKING, CLOCK, DRIVER, BookingState, Leg
+from tests.envs.line import booking, driver, line_day
 
 KM_PER_DEG = 6371.0088 * math.pi / 180.0
 TRAVEL = HourlyTravel((30.0,) * 24)  # 0.5 km/min
@@ -249,3 +252,49 @@ def test_matrix_day_rides_by_its_table():
     fill_bookings(a_day(BOOKING_5_15, travel=travel), rows, 0.0, 0.0)
     assert rows["ride_work"][0] == 21.0
     assert rows["ride_km"][0] == pytest.approx(10.0)  # no table of km: the great circle
+
+
+# --- appointments and returns -----------------------------------------------------------------------------------------
+
+
+def appointment_day(appointment_min: float) -> Day:
+    """30 km at 30 km/h, 5 min at either end: whoever is picked up at p is out of the vehicle at p + 70."""
+    return line_day([booking("b", (0, 30), (540, 630), service=5.0, appointment_min=appointment_min)], [driver("d", 0)])
+
+
+@pytest.mark.parametrize(("appointment_min", "latest_min"), [(800.0, 630.0), (680.0, 610.0), (600.0, 540.0)])
+def test_a_window_ends_with_the_last_pickup_that_keeps_the_appointment(appointment_min, latest_min):
+    # 13:20 binds nobody; 11:20 - 70 min = 10:10; 10:00 - 70 min = 8:50 is before the window, which then ends at 9:00
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        simulator = Simulator(appointment_day(appointment_min))
+    row = simulator.world.bookings[0, 0]
+    assert row["latest_pickup_min"] == pytest.approx(latest_min)
+    assert row["keeps_appointment_min"] == pytest.approx(appointment_min - 70.0)
+
+
+def test_an_appointment_that_nobody_can_keep_is_told_and_not_on_time():
+    # picked up at 9:00 at the earliest, out of the vehicle at 10:10, ten minutes after the appointment
+    with pytest.warns(UserWarning, match="booking 'b' misses the appointment even when picked up at the earliest"):
+        day = appointment_day(600.0)
+    simulator = Simulator(day)
+    simulator.assign("d", "b")
+    simulator.run_to_end()
+    kpis = episode_kpis(simulator.world, 0)
+    assert (kpis["num_served"], kpis["on_time_share"], kpis["appointment_late_mean_min"]) == (1, 0.0, pytest.approx(10))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"outbound_id": "nobody"}, "outbound_id names no other booking"),
+        ({"outbound_id": "back"}, "outbound_id names no other booking"),
+        ({"outbound_id": "out", "expected_min": 600.0}, "only one is given"),
+        ({"expected_min": 600.0, "expected_std_min": 10.0}, "give its outbound_id too"),
+        ({"outbound_id": "out", "expected_min": 600.0, "expected_std_min": -1.0}, "expected_std_min"),
+    ],
+)
+def test_a_return_that_does_not_fit_its_outbound_leg_is_refused(changes, message):
+    bookings = [booking("out", (0, 1), (500, 530)), booking("back", (1, 0), (600, 630), **changes)]
+    with pytest.raises(ValueError, match=message):
+        line_day(bookings, [driver("d", 0)])

@@ -20,6 +20,7 @@ from envs.days.files import (
     write_day,
     write_travel,
 )
+from envs.days.scenario import Scenario, generate_day
 from envs.days.travel import HourlyTravel, MatrixTravel, PowerLawTravel
 from envs.world.records import Leg
 
@@ -514,6 +515,14 @@ def test_written_day_reads_back_exactly(tmp_path, day):
     write_day(day, tmp_path / "b.csv", tmp_path / "f.csv")
     again = read_day(tmp_path / "b.csv", tmp_path / "f.csv", TRAVEL, label="x", open_min=0.0, close_min=1440.0)
     assert again == day
+
+
+def test_appointments_and_returns_to_be_called_read_back(tmp_path):
+    day = generate_day(Scenario.load("operating_day_promises", load=2.0), 1_000_000)
+    assert any(booking.expected_min is not None for booking in day.bookings)
+    write_day(day, tmp_path / "b.csv", tmp_path / "f.csv")
+    again = read_day(tmp_path / "b.csv", tmp_path / "f.csv", day.travel, label=day.label)
+    assert again.bookings == day.bookings
 
 
 # --- travel ----------------------------------------------------------------------------------------------------------
