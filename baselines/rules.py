@@ -25,7 +25,10 @@ class WaitForEver(Policy):
     """The floor: what a day is worth without any dispatcher."""
 
     name = "wait_for_ever"
-    description = "Never assigns anything."
+    description = (
+        "Never assigns anything. Where promises are given at the call that is the planner alone: the desk answers, and "
+        "gives places."
+    )
 
     def act(self, batch: Any, payer: Any = None) -> IntArray:
         return np.zeros(batch.batch_size, np.int64)

@@ -9,6 +9,7 @@ rest, comes with the first environment.
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
@@ -62,6 +63,8 @@ __all__ = [
 
 def register_envs() -> None:
     """Register the environments with Gymnasium; those already registered, by whomever, stay as they are."""
+    # To Gymnasium a lower version is an outdated one. Here it is another problem, and both are kept.
+    warnings.filterwarnings("ignore", r".*The environment DispatchDay-v0 is out of date", DeprecationWarning)
     for env_id, scenario in (SCENARIO_OF | DESK_SCENARIO_OF).items():
         entry_point = "envs.promise_env:PromiseEnv" if env_id in DESK_SCENARIO_OF else "envs.dispatch_env:DispatchEnv"
         if env_id not in gym.registry:

@@ -113,7 +113,9 @@ def render_map(world: World, b: int, day: Day, height: int = 480) -> npt.NDArray
     axes.legend(loc="lower left", fontsize=8)
     ended = ", ".join(
         f"{int(np.sum(bookings['state'] == state))} {state.name.lower().replace('_', ' ')}"
-        for state in (BookingState.SERVED, BookingState.EXPIRED, BookingState.CANCELLED, BookingState.NO_SHOW)
+        for state in BookingState
+        if BookingState.SERVED <= state <= BookingState.NO_SHOW
+        or (state > BookingState.NO_SHOW and np.any(bookings["state"] == state))
     )
     figure.suptitle(f"day {day.label}  {clock_text(clock['now_min'])}  {ended}", fontsize=10, y=0.99)
     canvas.draw()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 
 import numpy as np
 
@@ -136,7 +137,7 @@ def text(evaluation: Evaluation) -> str:
     worst = worst_day_lines(evaluation)
     parts += [*worst, ""] if worst else []
     if told := promise_rows(evaluation):
-        parts += [PROMISE_LEGEND, *_lines(told), ""]
+        parts += [*textwrap.wrap(PROMISE_LEGEND, TABLE_WIDTH), *_lines(told), ""]
     meaning = legend(evaluation)
     parts += [] if meaning is None else [meaning]
     if evaluation.ahead:

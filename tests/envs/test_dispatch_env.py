@@ -17,7 +17,7 @@ from envs.vec_env import DispatchVecEnv
 from reward import RewardFunction, RewardV1, RewardV2, RewardV3
 
 
-@pytest.mark.parametrize("env_id", ["Dispatch-v0", "DispatchDay-v0"])
+@pytest.mark.parametrize("env_id", ["Dispatch-v0", "DispatchDay-v0", "DispatchDay-v1"])
 @pytest.mark.parametrize("wrapper", [None, RewardV1, RewardV2, RewardV3])
 def test_checkers_pass_without_warnings(env_id, wrapper):
     env = gym.make(env_id)
