@@ -27,7 +27,6 @@ from envs.world.records import BOOKING, CLOCK, DRIVER, RULES
 
 AT_DISPATCH, AT_CALL = "at_dispatch", "at_call"
 _LATER_RULES = (
-    *("improvement_early_weight", "improvement_early_from"),
     *("improvement_moves", "improvement_lost_min", "promises", "promise_moves", "freeze_min", "freeze_slack_min"),
     "expects_returns",
 )
@@ -52,8 +51,6 @@ class Rules:
     insertion_lateness_weight: float = 1.0
     improvement_moves: int = 0  # with plan_improvement: rounds of ruin and recreate per tick with news
     improvement_lost_min: float = 0.0  # [min] a booking left out counts this there, and may be for others; 0: may not
-    improvement_early_weight: float = 1.0  # of a minute until a trip ends, in these rounds, when all drivers are busy
-    improvement_early_from: float = 0.6  # share of the drivers' time that is taken: no such weight up to there
     promises: str = AT_DISPATCH  # when a patient has the company's word: with the first place in a plan, or at the call
     promise_moves: int = 0  # at_call: rounds of search for a place that there isn't, before a refusal
     freeze_min: float = 0.0  # [min] trips that leave within it keep driver and order; 0: none
@@ -75,11 +72,8 @@ class Rules:
         for name in (
             *("decisions_per_tick", "max_lateness_min", "expiry_tolerance_min", "insertion_lateness_weight"),
             *("improvement_moves", "improvement_lost_min", "promise_moves", "freeze_min", "freeze_slack_min"),
-            *("improvement_early_weight", "improvement_early_from"),
         ):
             _at_least("rules", name, getattr(self, name), 0)
-        if self.improvement_early_from >= 1.0:
-            raise ValueError(f"rules: improvement_early_from ({self.improvement_early_from:g}): expected less than 1.")
         if self.promises not in (AT_DISPATCH, AT_CALL):
             raise ValueError(f"rules: promises ({self.promises!r}): expected {AT_DISPATCH!r} or {AT_CALL!r}.")
         for name, needed, is_there in (

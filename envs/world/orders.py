@@ -28,8 +28,6 @@ def default_rules() -> np.ndarray:
     rules["max_trips"] = 16
     rules["max_lateness_min"] = 30.0
     rules["insertion_lateness_weight"] = 1.0
-    rules["improvement_early_weight"] = 1.0
-    rules["improvement_early_from"] = 0.6
     return rules
 
 

@@ -263,8 +263,6 @@ RULES = np.dtype(
         ("improves_plans", np.int32),
         ("improvement_moves", np.int32),  # rounds of ruin and recreate besides; 0: none
         ("improvement_lost_min", np.float64),  # what leaving out a booking counts in them; 0: no trip loses its place
-        ("improvement_early_weight", np.float64),  # of a minute until a trip ends, when every driver is busy throughout
-        ("improvement_early_from", np.float64),  # share of the drivers' time that is taken: no such weight up to there
         ("promises_at_call", np.int32),  # 1: every wish is answered at the tick of its call; 0: promised when assigned
         ("promise_moves", np.int32),  # rounds of search for a wish that finds no place as the plans stand
         ("expects_returns", np.int32),  # 1: returns not called yet are known, and room is kept for them

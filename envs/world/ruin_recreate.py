@@ -36,7 +36,8 @@ from envs.world.sketch import (
 # The next five were found on selection days of the real bookings.
 MAX_REMOVED = 10  # trips that one round takes out at most
 FIRST_TEMPERATURE_MIN, LAST_TEMPERATURE_MIN = 15.0, 0.5
-FULL_HORIZON_MIN = 120.0  # so far ahead the drivers' time counts that trips take
+FULL_WEIGHT = 1.0  # of a minute from the earliest pickup to the end of a trip, when every driver is busy throughout
+FULL_FROM, FULL_HORIZON_MIN = 0.6, 120.0  # share of the drivers' time so far ahead that is taken: no weight up to there
 _OPEN, _PLANNED = int(BookingState.OPEN), int(BookingState.PLANNED)
 _PLANNER = int(Actor.PLANNER)
 _STEP = np.uint64(0x9E3779B97F4A7C15)  # of the generator's state: SplitMix64 (Steele, Lea and Flood 2014)
@@ -70,9 +71,7 @@ def share_taken(world: World, b):
 @jit
 def early_weight(world: World, b):
     """What a minute until the end of a trip counts now: the fuller the next two hours, the more."""
-    rules = world.rules[0]
-    first = rules.improvement_early_from
-    return rules.improvement_early_weight * max(0.0, share_taken(world, b) - first) / (1.0 - first)
+    return FULL_WEIGHT * max(0.0, share_taken(world, b) - FULL_FROM) / (1.0 - FULL_FROM)
 
 
 @inlined

@@ -9,7 +9,7 @@ from envs.dispatch_env import DispatchEnv
 from envs.simulator import Simulator
 from envs.world.plans import total_cost
 from envs.world.records import NO_DRIVER, BookingState
-from envs.world.ruin_recreate import early_weight, ruin_and_recreate, share_taken, sketch_of
+from envs.world.ruin_recreate import FULL_FROM, early_weight, ruin_and_recreate, share_taken, sketch_of
 from tests.envs.line import booking, driver, line_day
 
 
@@ -72,7 +72,7 @@ def test_the_weight_grows_from_the_share_that_is_free_of_it():
         simulator = Simulator(line_day([booking("b0", (10, 10 + km), (500, 560))], [driver("d0", 0)]))
         simulator.assign("d0", "b0")
         assert share_taken(simulator.world, 0) == pytest.approx(share)
-        expected = max(0.0, (share - 0.6) / (1 - 0.6))  # the weight is 1, from 60 % on
+        expected = max(0.0, (share - FULL_FROM) / (1 - FULL_FROM))
         assert early_weight(simulator.world, 0) == pytest.approx(expected)
 
 
