@@ -268,9 +268,16 @@ def table(name: str, cells: Sequence[Cell], worlds: Sequence[str], sign: float, 
         interval="95 %, bootstrap over service days, paired by day" if is_real else "95 %, bootstrap, paired by day",
         date=today(),
         commit=current_commit(),
-        commands=(f"python -m studies.promises{' trips.csv --sizes' if is_real else ''}",),
+        commands=(command_of(args, is_real),),
         notes=("the row without promises is another problem: what it gives back, a company had promised",),
     )
+
+
+def command_of(args: argparse.Namespace, is_real: bool) -> str:
+    if not is_real:
+        return f"python -m studies.promises --sizes {' '.join(args.sizes)}"
+    draws = " ".join(map(str, args.announce_seeds))
+    return f"python -m studies.promises trips.csv --days {args.days} --announce-seeds {draws} --sizes"
 
 
 def load(folder: Path, worlds: Sequence[str], policy: str, setting: str) -> list[Any]:
