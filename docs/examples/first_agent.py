@@ -1,5 +1,5 @@
 import gymnasium as gym
-import envs  # registers Dispatch-v0 and DispatchDay-v0
+import envs  # registers Dispatch-v0, DispatchDay-v0 and -v1, DispatchPromise-v0
 from agents.maskable_dqn import MaskableDQN
 from reward import RewardV2
 
