@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -14,7 +16,7 @@ from envs.world.records import NEVER
 from tests.envs.line import booking, driver, line_day
 
 
-def day_with_a_return(**expected: object):
+def day_with_a_return(**expected: Any):
     """The outbound leg is known from the start, its return is called at 10:50 for 11:00."""
     bookings = [
         booking("out", (0, 10), (500, 530)),
