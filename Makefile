@@ -36,7 +36,7 @@ $(VENV)/.solvers: $(VENV)/.run
 run: $(VENV)/.run ## the first quarter of an hour: sets up, trains the default agent, shows it beside all rules (under 5 min)
 	@$(BIN)/python -m studies.first_run
 
-test: $(VENV)/.dev ## sets up, runs the tests but the slow ones (under 4 min, when the kernels are compiled)
+test: $(VENV)/.dev ## sets up, runs the tests but the slow ones (10 min, less when the kernels are compiled)
 	@$(BIN)/python -m evaluation.warm
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
