@@ -226,6 +226,13 @@ def table(name: str, cells: Sequence[Cell], worlds: Sequence[str], sign: float, 
             else cell_of(paired_difference(each["judged"], rival["judged"], each["clusters"].tolist()))
             for each, rival in zip(row.found, rivals, strict=True)
         ]
+        usual = Row(row.policy, "", tuple(load(args.folder, worlds, row.policy, f"{MOVES[1]} moves")))
+        prices = [
+            None
+            if each is None or base is None or not row.setting.startswith(("freeze", "no promises"))
+            else cell_of(paired_difference(each["judged"], base["judged"], each["clusters"].tolist()))
+            for each, base in zip(row.found, usual.found, strict=True)
+        ]
         lost = [
             None if each is None else 100.0 * each["num_lost"].sum() / each["num_bookings"].sum() for each in row.found
         ]
@@ -235,6 +242,7 @@ def table(name: str, cells: Sequence[Cell], worlds: Sequence[str], sign: float, 
                 "setting": row.setting,
                 "judged": row.means("judged"),
                 "difference": differences,
+                "price": prices,
                 "refused": row.means("num_refused"),
                 "broken": row.means("num_broken"),
                 "lost": lost,
@@ -254,6 +262,7 @@ def table(name: str, cells: Sequence[Cell], worlds: Sequence[str], sign: float, 
             *(Column("label", "policy"), Column("setting", "planner")),
             Column("judged", f"{'cost' if is_real else 'francs'} a day ({sizes}{' drivers' if is_real else ''})"),
             Column("difference", "to the best re-planner, 95 %", sign=True),
+            Column("price", f"to freeze {FREEZE}, same rule, {MOVES[1]} moves, 95 %", sign=True),
             *(Column("refused", "refused a day", 1), Column("broken", "broken a day", 1), Column("lost", "lost %", 1)),
             *(Column("changed", "driver changed %"), Column("changed_30", "within 30 min %")),
             *(Column("moved", "moved > 10 min %"), Column("off_p95", "off promise p95 min"), Column("ms", "ms p99", 1)),
