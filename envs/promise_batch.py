@@ -26,9 +26,11 @@ from envs.world.compiled import jit
 from envs.world.desk import CALL, DESK_SETTINGS, OPTION, Answer, Desk, answer_call, open_desk
 from envs.world.records import NO_BOOKING, EventKind, World
 
-SHIFTS_MIN = (-30.0, -15.0, 0.0, 15.0, 30.0)  # [min] as in the trials
-DISCOMFORT_PER_MIN = 0.2  # [deadhead min per min of shift] assumed; swept
+SHIFTS_MIN = (-30.0, -15.0, 0.0, 15.0, 30.0)  # [min] assumed; a setting
+DISCOMFORT_PER_MIN = 0.2  # [deadhead min per min of shift] assumed; a setting
 _LONGEST_SHIFT_MIN = 1440.0
+# What ``PromiseBatch`` takes besides a scenario and sizes; its faces hand it on.
+DESK_ARGUMENTS = ("shifts_min", "discomfort_per_min", "decline_per_min", "forecast", "reward_function")
 
 
 class DeskPayer(Protocol):

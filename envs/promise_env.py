@@ -12,7 +12,7 @@ import numpy.typing as npt
 from envs.days.day import Day
 from envs.days.scenario import Scenario
 from envs.dispatch_env import DispatchEnv
-from envs.promise_batch import DISCOMFORT_PER_MIN, SHIFTS_MIN, PromiseBatch
+from envs.promise_batch import DESK_ARGUMENTS, PromiseBatch
 
 
 class PromiseEnv(DispatchEnv):
@@ -52,20 +52,9 @@ class PromiseEnv(DispatchEnv):
         day_list: Sequence[Day] | None = None,
         in_order: bool = False,
         render_mode: str | None = None,
-        shifts_min: Sequence[float] = SHIFTS_MIN,
-        discomfort_per_min: float = DISCOMFORT_PER_MIN,
-        decline_per_min: float = 0.0,
-        forecast: npt.ArrayLike | None = None,
-        reward_function: Any = None,
-        **overrides: Any,
+        **settings: Any,
     ) -> None:
-        self._desk_settings = {
-            "shifts_min": shifts_min,
-            "discomfort_per_min": discomfort_per_min,
-            "decline_per_min": decline_per_min,
-            "forecast": forecast,
-            "reward_function": reward_function,
-        }
+        self._desk_settings = {name: settings.pop(name) for name in DESK_ARGUMENTS if name in settings}
         super().__init__(
             scenario,
             num_drivers,
@@ -73,7 +62,7 @@ class PromiseEnv(DispatchEnv):
             day_list=day_list,
             in_order=in_order,
             render_mode=render_mode,
-            **overrides,
+            **settings,
         )
 
     def _make_batch(self) -> PromiseBatch:

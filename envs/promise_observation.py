@@ -12,9 +12,8 @@ import numpy as np
 from envs.world.borrowed import borrow
 from envs.world.compiled import inlined, jit
 from envs.world.desk import Desk
-from envs.world.expected import minutes_expected
 from envs.world.records import NO_BOOKING, World
-from envs.world.ruin_recreate import share_taken
+from envs.world.ruin_recreate import minutes_taken, share_taken
 from envs.world.travel import arrival
 
 OPTION_FEATURES = (  # a window; a row of zeros where it can't be offered
@@ -93,21 +92,9 @@ def time_taken(world: World, b, start_min, end_min):
     start_min = max(start_min, clock.now_min)
     if end_min <= start_min:
         return 1.0, 0.0
-    taken, present = 0.0, 0.0
-    for n in range(clock.num_drivers):
-        driver = world.drivers[b, n]
-        start, end = max(start_min, driver.shift_start_min), min(end_min, driver.shift_end_min)
-        if driver.is_out or end <= start:
-            continue
-        present += end - start
-        taken += max(0.0, min(end, driver.free_min) - start)
-        for position in range(driver.plan_len):
-            booking = world.bookings[b, world.plans[b, n, position]]
-            taken += max(0.0, min(end, booking.dropoff_min) - max(start, booking.depart_min))
+    taken, present = minutes_taken(world, b, start_min, end_min)
     if present == 0.0:
         return 1.0, 0.0
-    if world.rules[0].expects_returns:
-        taken += minutes_expected(world, b, start_min, end_min)
     return taken / present, present / (end_min - start_min)
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from envs.days.day import Day
 from envs.days.scenario import Scenario
-from envs.promise_batch import DISCOMFORT_PER_MIN, SHIFTS_MIN, PromiseBatch
+from envs.promise_batch import DESK_ARGUMENTS, PromiseBatch
 from envs.vec_env import NUM_BUFFERS, DispatchVecEnv
 
 
@@ -33,21 +33,10 @@ class PromiseVecEnv(DispatchVecEnv):
         days: tuple[int, int] | None = None,
         day_list: Sequence[Day] | None = None,
         in_order: bool = False,
-        shifts_min: Sequence[float] = SHIFTS_MIN,
-        discomfort_per_min: float = DISCOMFORT_PER_MIN,
-        decline_per_min: float = 0.0,
-        forecast: npt.ArrayLike | None = None,
-        reward_function: Any = None,
-        **overrides: Any,
+        **settings: Any,
     ) -> None:
-        self._desk_settings = {
-            "shifts_min": shifts_min,
-            "discomfort_per_min": discomfort_per_min,
-            "decline_per_min": decline_per_min,
-            "forecast": forecast,
-            "reward_function": reward_function,
-        }
-        super().__init__(num_envs, scenario, None, seed, days, day_list, in_order, **overrides)
+        self._desk_settings = {name: settings.pop(name) for name in DESK_ARGUMENTS if name in settings}
+        super().__init__(num_envs, scenario, None, seed, days, day_list, in_order, **settings)
 
     def _make_batch(self, num_envs: int) -> PromiseBatch:
         return PromiseBatch(self.scenario, num_envs, num_buffers=NUM_BUFFERS, **self._desk_settings)

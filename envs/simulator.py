@@ -135,7 +135,7 @@ class Simulator:
                 f"day {self.days[row].label}, booking '{booking_id}': is {state.name.lower()}, "
                 "only a planned trip can be locked."
             )
-        freeze(self.world, row, k)
+        freeze(self.world, row, k, int(Actor.POLICY))
 
     def advance(self, num_ticks: int = 1, row: int = 0) -> None:
         """Move the clock of a row by ``num_ticks`` ticks; a day that is over stays as it is."""

@@ -12,7 +12,7 @@ import gymnasium as gym
 import yaml
 
 from checked import SettingsError, nearest
-from envs import SCENARIO_OF
+from envs import DESK_SCENARIO_OF, SCENARIO_OF
 from envs.days import plain_yaml
 from envs.days.files import Names, read_days
 from envs.days.scenario import Scenario
@@ -61,6 +61,10 @@ def resolve_world(
     of_model = known[0] if known else {}
     env_id = args.env or of_model.get("env") or ("DispatchDay-v0" if args.days_from else "Dispatch-v0")
     reward = args.reward or of_model.get("reward") or "v2"
+    if env_id in DESK_SCENARIO_OF:  # pays by itself
+        if args.reward not in (None, "none"):
+            raise SetupError(f"--reward {args.reward}: {env_id} pays by itself. Leave --reward out.")
+        reward = "none"
     overrides = dict(of_model.get("env_kwargs") or {}) if env_id == of_model.get("env") else {}
     for key in ("days", "day_list", "in_order", "render_mode"):
         overrides.pop(key, None)

@@ -15,7 +15,7 @@ from envs.days.bounds import FIRST_RELEASE_MIN, MAX_EXPECTED_STD_MIN, MAX_SERVIC
 from envs.days.travel import FloatArray, Travel
 from envs.world.draws import stable_key
 from envs.world.records import NO_BOOKING, Leg
-from envs.world.travel import arrival
+from envs.world.travel import arrival, departure
 
 DEFAULT_PRIORITY = 3  # the middle of 1..5
 DEFAULT_SERVICE_MIN = 5.0  # [min] dwell at each end, as of the paratransit agency in docs/environments/real-days.md
@@ -142,10 +142,8 @@ class Day:
             return
         waiting = [booking.id for booking in self.bookings if booking.is_wheelchair]
         if waiting:
-            shown = ", ".join(repr(booking_id) for booking_id in waiting[:10])
-            more = f" and {len(waiting) - 10} more" if len(waiting) > 10 else ""
             warnings.warn(
-                f"day {self.label}: no vehicle of the fleet takes a wheelchair, so booking {shown}{more} can't be "
+                f"day {self.label}: no vehicle of the fleet takes a wheelchair, so booking {_named(waiting)} can't be "
                 "served; counted as lost. Give a driver can_wheelchair = true.",
                 stacklevel=4,
             )
@@ -153,27 +151,29 @@ class Day:
     def _warn_of_missed_appointments(self) -> None:
         missed = [
             booking.id
-            for booking, ride_work in zip(self.bookings, self._ride_work(), strict=True)
-            if booking.appointment_min is not None
-            and arrival(self.travel.speeds(), booking.earliest_pickup_min + booking.pickup_service_min, ride_work)
-            + booking.dropoff_service_min
-            > booking.appointment_min + 1e-6
+            for booking, keeps_min in zip(self.bookings, self._keeps_appointment_min(), strict=True)
+            if keeps_min < booking.earliest_pickup_min - 1e-6
         ]
         if missed:
-            shown = ", ".join(repr(booking_id) for booking_id in missed[:10])
-            more = f" and {len(missed) - 10} more" if len(missed) > 10 else ""
             warnings.warn(
-                f"day {self.label}: booking {shown}{more} misses the appointment even when picked up at the earliest; "
-                "counted as late. Correct earliest_pickup_min or appointment_min.",
+                f"day {self.label}: booking {_named(missed)} misses the appointment even when picked up at the "
+                "earliest; counted as late. Correct earliest_pickup_min or appointment_min.",
                 stacklevel=4,
             )
 
-    def _ride_work(self) -> list[float]:
-        """Of each booking; zeros where nobody has an appointment, so that nothing is computed in vain."""
+    def _keeps_appointment_min(self) -> list[float]:
+        """Last pickup of each booking that keeps its appointment, infinite without one (``envs.world.derived``)."""
         if all(booking.appointment_min is None for booking in self.bookings):
-            return [0.0] * self.num_bookings
+            return [math.inf] * self.num_bookings
         _, pickups, dropoffs = self.places()
-        return [float(work) for work in self.travel.legs(pickups, dropoffs)[1]]
+        speeds, works = self.travel.speeds(), self.travel.legs(pickups, dropoffs)[1]
+        return [
+            math.inf
+            if booking.appointment_min is None
+            else departure(speeds, booking.appointment_min - booking.dropoff_service_min, float(work))
+            - booking.pickup_service_min
+            for booking, work in zip(self.bookings, works, strict=True)
+        ]
 
     @property
     def num_bookings(self) -> int:
@@ -208,14 +208,15 @@ class Day:
         ride_work = self.travel.legs(pickups, dropoffs)[1]
         speeds = self.travel.speeds()
         ids = []
-        for k, booking in enumerate(self.bookings):
+        for k, (booking, keeps_min) in enumerate(zip(self.bookings, self._keeps_appointment_min(), strict=True)):
+            latest = min(booking.latest_pickup_min, max(booking.earliest_pickup_min, keeps_min))
             begin = max(booking.release_min, booking.earliest_pickup_min)
             for n, driver in enumerate(self.drivers):
                 if booking.is_wheelchair and not driver.can_wheelchair:
                     continue
                 leave = max(self.open_min, driver.shift_start_min)
                 pickup = max(begin, arrival(speeds, leave, float(approach_work[n, k])))
-                if pickup > booking.latest_pickup_min + max_lateness_min:
+                if pickup > latest + max_lateness_min:
                     continue
                 end = arrival(speeds, pickup + booking.pickup_service_min, float(ride_work[k]))
                 if end + booking.dropoff_service_min <= driver.shift_end_min:
@@ -277,6 +278,11 @@ class Day:
             close_min=float(clock["close_min"]),
             day_number=number,
         )
+
+
+def _named(booking_ids: list[str]) -> str:
+    shown = ", ".join(repr(booking_id) for booking_id in booking_ids[:10])
+    return shown + (f" and {len(booking_ids) - 10} more" if len(booking_ids) > 10 else "")
 
 
 def _finite_or_none(value: float) -> float | None:

@@ -19,7 +19,7 @@ from envs.world.compiled import jit
 from envs.world.draws import uniform
 from envs.world.log import log_told
 from envs.world.plans import EPSILON_MIN, best_insertion, index_of_open, insert_trip, remove_open
-from envs.world.promises import give_place, move_window, refuse
+from envs.world.promises import give_place, look_after_promised, move_window, refuse
 from envs.world.records import NEVER, NO_BOOKING, NO_DRIVER, Actor, BookingState, EventKind, Leg, World
 
 DECLINES = 3000  # kind of draw, apart from those of generators, disturbances and converted days
@@ -232,27 +232,13 @@ def _settle(world: World, desk: Desk, b):
 
 
 @jit
-def _place_at_desk(world: World, b, k):
-    """As the world's own desk does (``promises.answer_wishes``); success."""
-    if not give_place(world, b, k):
-        return False
-    world.bookings[b, k].is_promised = 1
-    world.bookings[b, k].placed_by = _BY_DESK
-    world.clocks[b].plan_news = 1
-    return True
-
-
-@jit
 def _keep_promises(world: World, desk: Desk, b):
     """Promised bookings that have lost their driver go before all who call; once a tick."""
     clock = world.clocks[b]
     if clock.num_open == 0 or desk.calls[b].kept_min == clock.now_min:
         return
     desk.calls[b].kept_min = clock.now_min
-    rows = world.open_rows[b, : clock.num_open].copy()
-    for k in rows:
-        if world.bookings[b, k].is_promised and index_of_open(world, b, k) >= 0:
-            _place_at_desk(world, b, k)
+    look_after_promised(world, b)
 
 
 @jit
@@ -267,7 +253,7 @@ def to_next_caller(world: World, desk: Desk, b):
             if evaluate_options(world, desk, b, k):
                 call.wish = k
                 return
-            if not _place_at_desk(world, b, k):
+            if not give_place(world, b, k):
                 refuse(world, b, k, _BY_DESK)
             k = next_wish(world, b)
         _tick(world, b)

@@ -101,15 +101,28 @@ def move_window(world: World, b, k, shift_min):
 
 @jit
 def give_place(world: World, b, k):
-    """Put the open booking ``k`` where it costs least or, when it fits nowhere, where a search makes room; success."""
-    clock = world.clocks[b]
+    """
+    The desk promises the open booking ``k`` the place where it costs least or, when it fits nowhere, one that a search
+    makes; whether there is one.
+    """
+    booking = world.bookings[b, k]
     _, n, position = cheapest_driver(world, b, k)
     if n >= 0:
         remove_open(world, b, index_of_open(world, b, k))
         insert_trip(world, b, n, k, position)
-        return True
-    if world.rules[0].promise_moves == 0:
+    elif world.rules[0].promise_moves > 0:
+        _search_for_place(world, b, k)
+    if booking.driver == NO_DRIVER:
         return False
+    booking.is_promised = 1
+    booking.placed_by = _DESK
+    world.clocks[b].plan_news = 1
+    return True
+
+
+@jit
+def _search_for_place(world: World, b, k):
+    clock = world.clocks[b]
     num_rows = 0
     for n in range(clock.num_drivers):
         for position in range(world.drivers[b, n].plan_len):
@@ -119,7 +132,15 @@ def give_place(world: World, b, k):
     clock.num_rows, clock.search_rounds = num_rows + 1, world.rules[0].promise_moves
     clock.search_lost_min = LOST_PROMISE_MIN if world.bookings[b, k].is_promised else LOST_WISH_MIN
     _search_plans(world, b)
-    return world.bookings[b, k].driver != NO_DRIVER
+
+
+@jit
+def look_after_promised(world: World, b):
+    """Promised bookings that have lost their driver get a place, if there is one."""
+    rows = world.open_rows[b, : world.clocks[b].num_open].copy()
+    for k in rows:
+        if world.bookings[b, k].is_promised and index_of_open(world, b, k) >= 0:
+            give_place(world, b, k)
 
 
 @jit
@@ -130,30 +151,24 @@ def answer_wishes(world: World, b):
     for n in range(clock.num_drivers):
         for position in range(world.drivers[b, n].plan_len):
             world.bookings[b, world.plans[b, n, position]].is_promised = 1  # told at the end of the tick
+    look_after_promised(world, b)
     rows = world.open_rows[b, : clock.num_open].copy()
-    for is_promised in (1, 0):
-        for k in rows:
-            if world.bookings[b, k].is_promised != is_promised or index_of_open(world, b, k) < 0:
-                continue
-            if give_place(world, b, k):
-                world.bookings[b, k].is_promised = 1
-                world.bookings[b, k].placed_by = _DESK
-                clock.plan_news = 1
-            elif not is_promised:
-                refuse(world, b, k, _DESK)
+    for k in rows:
+        if not world.bookings[b, k].is_promised and not give_place(world, b, k):
+            refuse(world, b, k, _DESK)
 
 
 ANSWER = Apart(answer_wishes)
 
 
 @jit
-def freeze(world: World, b, k):
+def freeze(world: World, b, k, by):
     """From now on booking ``k`` keeps its driver and its order; also what a dispatcher's lock does."""
     booking = world.bookings[b, k]
     if not booking.is_frozen:
         booking.is_frozen = 1
         booking.last_pickup_min = booking.pickup_min + world.rules[0].freeze_slack_min
-        log_told(world, b, _EVENT_FREEZE, booking.driver, k, _DAY, booking.pickup_min, 0.0)
+        log_told(world, b, _EVENT_FREEZE, booking.driver, k, by, booking.pickup_min, 0.0)
 
 
 @jit
@@ -165,4 +180,4 @@ def freeze_trips(world: World, b):
             k = world.plans[b, n, position]
             if world.bookings[b, k].depart_min > until:
                 break
-            freeze(world, b, k)
+            freeze(world, b, k, _DAY)

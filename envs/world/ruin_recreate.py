@@ -50,12 +50,18 @@ def share_taken(world: World, b):
 
     Where returns are expected before they are called, theirs count too.
     """
-    clock = world.clocks[b]
+    now_min = world.clocks[b].now_min
+    taken, present = minutes_taken(world, b, now_min, now_min + FULL_HORIZON_MIN)
+    return taken / present if present > 0.0 else 0.0
+
+
+@jit
+def minutes_taken(world: World, b, start_min, end_min):
+    """Minutes of the drivers between these times, now or later, that trips and expected returns take, and of all."""
     taken, present = 0.0, 0.0
-    for n in range(clock.num_drivers):
+    for n in range(world.clocks[b].num_drivers):
         driver = world.drivers[b, n]
-        start = max(clock.now_min, driver.shift_start_min)
-        end = min(clock.now_min + FULL_HORIZON_MIN, driver.shift_end_min)
+        start, end = max(start_min, driver.shift_start_min), min(end_min, driver.shift_end_min)
         if driver.is_out or end <= start:
             continue
         present += end - start
@@ -64,8 +70,8 @@ def share_taken(world: World, b):
             booking = world.bookings[b, world.plans[b, n, position]]
             taken += max(0.0, min(end, booking.dropoff_min) - max(start, booking.depart_min))
     if world.rules[0].expects_returns:
-        taken += minutes_expected(world, b, clock.now_min, clock.now_min + FULL_HORIZON_MIN)
-    return taken / present if present > 0.0 else 0.0
+        taken += minutes_expected(world, b, start_min, end_min)
+    return taken, present
 
 
 @jit

@@ -298,3 +298,14 @@ def test_a_return_that_does_not_fit_its_outbound_leg_is_refused(changes, message
     bookings = [booking("out", (0, 1), (500, 530)), booking("back", (1, 0), (600, 630), **changes)]
     with pytest.raises(ValueError, match=message):
         line_day(bookings, [driver("d", 0)])
+
+
+def test_a_booking_whose_appointment_ends_the_window_too_early_for_anybody_is_unservable():
+    # 20 km = 40 min to the pickup from 8:00: 8:40. 10 km of ride, 5 min at either end: out 30 min after the pickup.
+    # An appointment at 9:00 needs the pickup by 8:30, one at 9:15 by 8:45; the window itself is open until 10:30.
+    def day(appointment_min: float) -> Day:
+        asked = booking("b", (20, 30), (480, 630), service=5.0, appointment_min=appointment_min)
+        return line_day([asked], [driver("d", 0)])
+
+    assert day(540.0).unservable(0.0) == ["b"]
+    assert day(555.0).unservable(0.0) == []

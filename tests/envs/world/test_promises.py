@@ -187,6 +187,7 @@ def test_a_trip_locked_by_hand_stays_with_its_driver():
         simulator.assign("d0", "b0")
         if is_locked:
             simulator.lock("b0")
+            assert told(simulator)[-1] == ("FREEZE", 0, 0, 480.0, "POLICY")
         simulator.advance()
         assert simulator.world.bookings["driver"][0, 0] == expected
     with pytest.raises(ValueError, match="keeps its driver"):
